@@ -1,0 +1,1 @@
+//! Topics and files as SQL tables: batch SQL on DataFusion.

@@ -1,0 +1,30 @@
+//! The node without any protocol: catalog, topics, groups, offsets, producers.
+//!
+//! A door translates its protocol into calls on [`Broker`] and back, and decides nothing else.
+//! Every call takes a [`posthouse_types::Principal`] and passes the one authorisation point. Calls
+//! are asynchronous, because the state they need may one day be on another node.
+
+mod authorize;
+mod broker;
+mod config;
+mod errors;
+mod fetch;
+mod groups;
+mod topics;
+
+pub use authorize::{Operation, Resource};
+pub use broker::{Broker, Identity};
+pub use config::BrokerConfig;
+pub use errors::{
+    AlterTopicError, AppendFailure, CommitError, CreateTopicError, DeleteGroupError, Denied,
+    FetchError, GroupError, JoinError, LookupError, OpenBrokerError, ProducerIdError,
+};
+pub use fetch::{Fetch, FetchPartition, Fetched, FetchedPartition, Isolation};
+pub use groups::{
+    CommittedOffset, GroupDescription, GroupMember, GroupState, GroupSummary, Join, Joined,
+    Leave, LeftMember, OffsetCommit, Sync, Synced,
+};
+pub use topics::{
+    Column, ColumnFormat, ConfigChange, ConfigEntry, CreateTopic, DecodeFailure, OffsetSpec,
+    PartitionStatus, Topic, TopicRef, TopicSchema,
+};

@@ -1,0 +1,1 @@
+//! The HTTP door: produce, consume, topics, groups, SQL, metrics, health and the OpenAPI document.

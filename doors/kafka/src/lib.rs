@@ -1,0 +1,1 @@
+//! The Kafka door: the protocol's codec, sessions and one file per request.

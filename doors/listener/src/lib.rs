@@ -1,0 +1,1 @@
+//! What every door shares: bound listeners, connection limits and graceful drain. Knows no protocol.
