@@ -150,6 +150,12 @@ pub enum GroupError {
     FencedInstance { instance: String },
     #[error("protocol {asked} is not what group {group} agreed on")]
     InconsistentProtocol { group: String, asked: String },
+    /// Kafka's COORDINATOR_NOT_AVAILABLE: the client finds the coordinator and tries again.
+    #[error("the state of group {0} cannot be kept now")]
+    Unavailable(String),
+    /// Kafka has no such limits; POLICY_VIOLATION ends the client with its text.
+    #[error("group {group} would exceed {max} {what}")]
+    Limit { group: String, what: &'static str, max: usize },
     #[error(transparent)]
     Denied(#[from] Denied),
 }
