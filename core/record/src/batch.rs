@@ -1,107 +1,73 @@
-//! Signatures first.
-#![expect(unused_variables, clippy::todo, missing_docs, reason = "signatures first; bodies follow")]
+//! A batch with its place in a log.
+//!
+//! Owns how batches follow one another in stored bytes, and how one is verified and opened.
 
-use bytes::{Bytes, BytesMut};
-use posthouse_types::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequence, Timestamp};
+use bytes::Bytes;
 
-use crate::BatchError;
-
-/// Bytes before the records.
-pub const BATCH_HEADER_BYTES: usize = 61;
-
-/// A codec.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Compression { #[default] None, Gzip, Snappy, Lz4, Zstd }
-
-/// The fixed header, read without touching the records.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BatchHeader {
-    pub base_offset: Offset,
-    /// Whole batch, header included.
-    pub size: usize,
-    pub leader_epoch: LeaderEpoch,
-    pub crc: u32,
-    pub compression: Compression,
-    /// LogAppendTime when true.
-    pub log_append_time: bool,
-    pub transactional: bool,
-    pub control: bool,
-    pub delete_horizon: bool,
-    pub last_offset_delta: u32,
-    pub base_timestamp: Timestamp,
-    pub max_timestamp: Timestamp,
-    /// None when the wire has -1.
-    pub producer: Option<(ProducerId, ProducerEpoch, Sequence)>,
-    pub record_count: u32,
-}
-
-impl BatchHeader {
-    /// Reads a header; the rest of the batch need not be there. Checks fields, not the checksum.
-    pub fn parse(bytes: &[u8]) -> Result<BatchHeader, BatchError> { todo!() }
-    pub fn last_offset(&self) -> Offset { todo!() }
-}
-
-/// A batch from a producer: checked, not yet given its offsets. Owns its bytes alone.
-#[derive(Debug)]
-pub struct UnplacedBatch;
-
-impl UnplacedBatch {
-    /// Checks length, magic, fields and CRC32C. Does not decompress.
-    pub fn check(bytes: BytesMut) -> Result<UnplacedBatch, BatchError> { todo!() }
-    pub fn header(&self) -> &BatchHeader { todo!() }
-    pub fn size(&self) -> usize { todo!() }
-    /// Writes the log's own time; recomputes the checksum.
-    pub fn set_log_append_time(&mut self, at: Timestamp) { todo!() }
-    /// Writes offset and epoch, which lie outside the checksum.
-    pub fn place(self, base_offset: Offset, epoch: LeaderEpoch) -> Batch { todo!() }
-    /// Records, for checks that need them.
-    pub fn records(&self, bytes_max: usize) -> Result<Records, BatchError> { todo!() }
-}
+use crate::header;
+use crate::{BATCH_HEADER_BYTES, BatchError, BatchHeader, Compression, Records};
 
 /// A stored batch. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Batch;
+pub struct Batch {
+    bytes: Bytes,
+    header: BatchHeader,
+}
 
 impl Batch {
     /// Splits the first batch off `chunk`; `None` at its end. Checks the header, not the checksum.
-    pub fn next(chunk: &mut Bytes) -> Result<Option<Batch>, BatchError> { todo!() }
-    pub fn header(&self) -> &BatchHeader { todo!() }
-    pub fn bytes(&self) -> &Bytes { todo!() }
-    pub fn verify(&self) -> Result<(), BatchError> { todo!() }
+    ///
+    /// # Errors
+    /// Those of [`BatchHeader::parse`], and [`BatchError::Truncated`] when the batch goes on beyond
+    /// `chunk`. `chunk` is then as it was.
+    pub fn next(chunk: &mut Bytes) -> Result<Option<Batch>, BatchError> {
+        if chunk.is_empty() {
+            return Ok(None);
+        }
+        let header = BatchHeader::parse(chunk)?;
+        if chunk.len() < header.size {
+            return Err(BatchError::Truncated { len: chunk.len(), needed: header.size });
+        }
+        Ok(Some(Batch { bytes: chunk.split_to(header.size), header }))
+    }
+
+    /// The header.
+    pub fn header(&self) -> &BatchHeader {
+        &self.header
+    }
+
+    /// The whole batch, as it is stored and sent.
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// Compares the checksum.
+    ///
+    /// # Errors
+    /// [`BatchError::Checksum`].
+    pub fn verify(&self) -> Result<(), BatchError> {
+        let computed = header::checksum(&self.bytes);
+        if computed == self.header.crc {
+            Ok(())
+        } else {
+            Err(BatchError::Checksum { stored: self.header.crc, computed })
+        }
+    }
+
     /// Decompresses at most `bytes_max` and iterates lazily; keys and values are slices, not copies.
-    pub fn records(&self, bytes_max: usize) -> Result<Records, BatchError> { todo!() }
-}
+    ///
+    /// # Errors
+    /// [`BatchError::Decompress`] and [`BatchError::ExpandsTooFar`]; a malformed record is an error
+    /// of the iterator.
+    pub fn records(&self, bytes_max: usize) -> Result<Records, BatchError> {
+        let data = match self.header.compression {
+            Compression::None => self.bytes.slice(BATCH_HEADER_BYTES..),
+            codec => codec.decompress(&self.bytes[BATCH_HEADER_BYTES..], bytes_max)?,
+        };
+        Ok(Records::new(data, self.header))
+    }
 
-/// Iterates over the records of a batch.
-pub struct Records;
-impl Iterator for Records {
-    type Item = Result<Record, BatchError>;
-    fn next(&mut self) -> Option<Self::Item> { todo!() }
-}
-
-/// A record.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Record {
-    pub offset: Offset,
-    pub timestamp: Timestamp,
-    pub key: Option<Bytes>,
-    pub value: Option<Bytes>,
-    pub headers: Vec<Header>,
-}
-
-/// A record header.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Header { pub name: Bytes, pub value: Option<Bytes> }
-
-/// Builds a batch.
-pub struct BatchBuilder;
-impl BatchBuilder {
-    pub fn new(compression: Compression) -> BatchBuilder { todo!() }
-    pub fn producer(self, id: ProducerId, epoch: ProducerEpoch, first: Sequence) -> BatchBuilder { todo!() }
-    pub fn push(&mut self, timestamp: Timestamp, key: Option<&[u8]>, value: Option<&[u8]>, headers: &[Header]) { todo!() }
-    pub fn len(&self) -> usize { todo!() }
-    pub fn is_empty(&self) -> bool { todo!() }
-    /// Bytes so far, before compression.
-    pub fn size(&self) -> usize { todo!() }
-    pub fn build(self) -> Result<UnplacedBatch, BatchError> { todo!() }
+    pub(crate) fn from_parts(bytes: Bytes, header: BatchHeader) -> Batch {
+        Batch { bytes, header }
+    }
 }
