@@ -1,0 +1,180 @@
+"""Starts and ends the servers that are measured, and reads what they cost from /proc."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+JARS = Path(os.environ.get("POSTHOUSE_KAFKA_JARS", ROOT / "target" / "kafka-jars"))
+RELEASE = Path(os.environ.get("POSTHOUSE_TARGET", ROOT / "target")) / "release"
+KAFKA_HEAP = "1g"  # Apache Kafka's own default in bin/kafka-server-start.sh
+TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def api_versions(port, timeout=0.2):
+    """Whether a Kafka broker answers on the port: an ApiVersions v0 request and its answer."""
+    request = struct.pack(">hhih", 18, 0, 1, 5) + b"bench"
+    with socket.create_connection(("127.0.0.1", port), timeout=timeout) as connection:
+        connection.settimeout(timeout)
+        connection.sendall(struct.pack(">i", len(request)) + request)
+        return len(connection.recv(4)) == 4
+
+
+class Server:
+    """A server over a fresh directory on the disk that is measured."""
+
+    name = "?"
+
+    def __init__(self, flush):
+        self.flush = flush
+        self.directory = Path(tempfile.mkdtemp(prefix=f"bench-{self.name}-", dir=ROOT / "target"))
+        self.port = free_port()
+        self.process = None
+        self.ready_seconds = None
+
+    @property
+    def bootstrap(self):
+        return f"127.0.0.1:{self.port}"
+
+    def command(self):
+        raise NotImplementedError
+
+    def prepare(self):
+        """What an operator does once, before the first start."""
+
+    def __enter__(self):
+        self.prepare()
+        self.log = open(self.directory / "server.log", "wb")
+        began = time.monotonic()
+        self.process = subprocess.Popen(self.command(), stdout=self.log, stderr=self.log)
+        while True:
+            try:
+                if api_versions(self.port):
+                    break
+            except OSError:
+                pass
+            if self.process.poll() is not None or time.monotonic() - began > 120:
+                raise RuntimeError(f"{self.name} did not start:\n{(self.directory / 'server.log').read_text()[-3000:]}")
+            time.sleep(0.002)
+        self.ready_seconds = time.monotonic() - began
+        return self
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(60)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.log.close()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def cpu_seconds(self):
+        """User and system time of the server's process so far."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / TICKS_PER_SECOND
+
+    def resident_bytes(self):
+        """The peak of the server's resident memory so far."""
+        for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+        return 0
+
+
+class Posthouse(Server):
+    """`posthouse serve`; with `flush` an fsync shared by whatever waits, its default."""
+
+    name = "posthouse"
+
+    def __init__(self, flush):
+        super().__init__(flush)
+        self.http = free_port()
+        self.postgres = free_port()
+
+    def command(self):
+        return [
+            str(RELEASE / "posthouse"), "serve", "--data-dir", str(self.directory / "data"),
+            "--kafka", self.bootstrap, "--http", f"127.0.0.1:{self.http}",
+            "--postgres", f"127.0.0.1:{self.postgres}",
+        ]
+
+    def topic_settings(self):
+        return {} if self.flush else {"posthouse.durability": "relaxed"}
+
+    def version(self):
+        return subprocess.check_output([RELEASE / "posthouse", "--version"], text=True).strip()
+
+
+class Kafka(Server):
+    """Apache Kafka, KRaft, one node, its own defaults; with `flush` every append is forced."""
+
+    name = "kafka"
+
+    def prepare(self):
+        controller = free_port()
+        (self.directory / "server.properties").write_text(
+            "process.roles=broker,controller\nnode.id=1\n"
+            f"controller.quorum.voters=1@127.0.0.1:{controller}\n"
+            f"listeners=PLAINTEXT://{self.bootstrap},CONTROLLER://127.0.0.1:{controller}\n"
+            f"advertised.listeners=PLAINTEXT://{self.bootstrap}\n"
+            "controller.listener.names=CONTROLLER\n"
+            f"log.dirs={self.directory}/data\n"
+            "offsets.topic.replication.factor=1\ntransaction.state.log.replication.factor=1\n"
+            "transaction.state.log.min.isr=1\ngroup.initial.rebalance.delay.ms=0\n"
+        )
+        subprocess.run(
+            self.java("256m") + ["kafka.tools.StorageTool", "format", "-t", "bench-cluster-id-000001A",
+                                 "-c", str(self.directory / "server.properties")],
+            check=True, capture_output=True,
+        )
+
+    def java(self, heap):
+        return ["java", f"-Xmx{heap}", f"-Xms{heap}", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20",
+                "-cp", f"{JARS}/*"]
+
+    def command(self):
+        return self.java(KAFKA_HEAP) + ["kafka.Kafka", str(self.directory / "server.properties")]
+
+    def topic_settings(self):
+        return {"flush.messages": "1"} if self.flush else {}
+
+    def version(self):
+        jar = next(JARS.glob("kafka-clients-*.jar"))
+        java = subprocess.run(["java", "-version"], capture_output=True, text=True).stderr.splitlines()[0]
+        return f"Apache Kafka {jar.stem.removeprefix('kafka-clients-')}, heap {KAFKA_HEAP}, {java}"
+
+
+class Sink(Server):
+    """A listener that discards: it acknowledges every produce request and keeps nothing."""
+
+    name = "sink"
+
+    def command(self):
+        return [str(RELEASE / "posthouse-bench-sink"), str(self.port)]
+
+    def topic_settings(self):
+        return {}
+
+
+def machine():
+    """What the numbers were taken on."""
+    model = next(
+        (line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()
+         if line.startswith("model name")), "unknown processor")
+    memory_kib = int(Path("/proc/meminfo").read_text().split()[1])
+    return json.dumps({"cpu": model, "cores": os.cpu_count(), "memory_gib": round(memory_kib / 2**20, 1),
+                       "kernel": os.uname().release})
