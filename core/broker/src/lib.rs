@@ -13,6 +13,8 @@ mod config;
 mod coordinate;
 mod errors;
 mod fetch;
+#[doc(hidden)]
+pub mod fuzzing;
 mod groups;
 mod in_flight;
 mod metrics;

@@ -8,6 +8,7 @@
 //! - A target has no state, does no I/O and gives the same outcome for the same input.
 //! - A target takes little memory whatever the input says; the replay measures it.
 
+pub mod broker;
 pub mod record;
 
 /// A decoder under test.
@@ -23,5 +24,6 @@ pub struct Target {
 pub fn all() -> Vec<Target> {
     let mut targets = Vec::new();
     targets.extend_from_slice(record::TARGETS);
+    targets.extend_from_slice(broker::TARGETS);
     targets
 }

@@ -68,6 +68,7 @@ pub(crate) use {
     limits::GroupsConfig,
     output::{GroupWrite, Moment, Output, PersistId, Persisted, ReplyId},
     record::{GroupRecord, GroupRecordError, MemberRecord},
+    subscription::subscribed_topics,
 };
 
 pub use types::{

@@ -14,7 +14,7 @@ use super::reader::Reader;
 /// The topics that `metadata` subscribes to; `None` when it is not a subscription.
 ///
 /// A name that no topic can have is left out.
-pub(super) fn subscribed_topics(metadata: &[u8]) -> Option<BTreeSet<TopicName>> {
+pub(crate) fn subscribed_topics(metadata: &[u8]) -> Option<BTreeSet<TopicName>> {
     let mut reader = Reader::new(metadata);
     let version = reader.i16()?;
     if version < 0 {

@@ -24,7 +24,7 @@ const END: &[u8] = b"snapshot-end";
 
 /// One record.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Frame {
+pub(crate) enum Frame {
     /// A command.
     Command(Bytes),
     /// A piece of the snapshot that stands for everything below `as_of`.
@@ -35,20 +35,20 @@ pub(super) enum Frame {
 
 /// What a whole snapshot must come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct SnapshotEnd {
+pub(crate) struct SnapshotEnd {
     /// The snapshot stands for every command below this.
-    pub(super) as_of: Offset,
+    pub(crate) as_of: Offset,
     /// Pieces.
-    pub(super) pieces: u32,
+    pub(crate) pieces: u32,
     /// Bytes of all pieces.
-    pub(super) size: u64,
+    pub(crate) size: u64,
     /// CRC32C over all pieces.
-    pub(super) crc: u32,
+    pub(crate) crc: u32,
 }
 
 impl Frame {
     /// The record's key and value.
-    pub(super) fn encode(&self) -> (&'static [u8], Bytes) {
+    pub(crate) fn encode(&self) -> (&'static [u8], Bytes) {
         match self {
             Frame::Command(bytes) => (COMMAND, bytes.clone()),
             Frame::Piece { as_of, index, bytes } => {
@@ -72,7 +72,7 @@ impl Frame {
     }
 
     /// Reads a record.
-    pub(super) fn decode(key: Option<Bytes>, value: Option<Bytes>) -> Result<Frame, Damage> {
+    pub(crate) fn decode(key: Option<Bytes>, value: Option<Bytes>) -> Result<Frame, Damage> {
         let mut value = value.ok_or_else(|| Damage::new("record has no value"))?;
         match key.as_deref() {
             Some(COMMAND) => Ok(Frame::Command(value)),

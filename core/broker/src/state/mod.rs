@@ -11,6 +11,7 @@ mod snapshot;
 mod state_log;
 
 pub(crate) use codec::{Decoder, Encoder};
+pub(crate) use frame::Frame;
 pub(crate) use machine::{Damage, StateMachine};
 pub(crate) use snapshot::PendingSnapshot;
 pub(crate) use state_log::{Settled, StateLog};
