@@ -162,6 +162,17 @@ impl GroupCoordinator {
         self.groups.values().map(Group::summary).collect()
     }
 
+    #[cfg(test)]
+    pub(super) fn group(&self, name: &str) -> Option<&Group> {
+        self.groups.get(name)
+    }
+
+    /// Bytes held over all groups, counted again.
+    #[cfg(test)]
+    pub(super) fn sizes(&self) -> (usize, usize) {
+        (self.size, self.groups.values().map(|group| group.members.size()).sum())
+    }
+
     /// How many groups there are.
     pub(crate) fn len(&self) -> usize {
         self.groups.len()

@@ -305,6 +305,24 @@ impl Members {
     }
 }
 
+#[cfg(test)]
+impl Members {
+    /// Checks what is counted against counting again.
+    pub(super) fn assert_counts(&self) {
+        let joining = self.iter().filter(|member| member.is_joining()).count();
+        assert_eq!(self.joining_count, joining);
+        assert_eq!(self.size, self.iter().map(Member::size).sum::<usize>());
+        let mut supporters = BTreeMap::new();
+        for name in self.iter().flat_map(Member::protocol_names) {
+            *supporters.entry(name.to_owned()).or_default() += 1;
+        }
+        assert_eq!(self.supporters, supporters);
+        let instances =
+            self.iter().filter_map(|member| Some((member.instance_id.clone()?, member.id.clone())));
+        assert_eq!(self.by_instance, instances.collect());
+    }
+}
+
 impl Member {
     fn take_join(&mut self, next: Option<ReplyId>) -> Option<ReplyId> {
         std::mem::replace(&mut self.joining, next)
