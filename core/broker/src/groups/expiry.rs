@@ -61,18 +61,17 @@ impl Group {
     }
 
     fn expire_phase(&mut self, cx: &mut Context<'_>) {
-        match &mut self.phase {
-            Phase::Preparing(gathering) if gathering.deadline <= cx.at.now => {
-                if !extend_initial_delay(gathering, cx) {
-                    self.complete_join(cx);
-                }
-            }
-            Phase::Completing(syncing) | Phase::Stable(syncing)
-                if !syncing.unsynced.is_empty() && syncing.deadline <= cx.at.now =>
-            {
-                self.evict_unsynced(cx);
-            }
-            _ => {}
+        let now = cx.at.now;
+        if let Phase::Preparing(gathering) = &mut self.phase
+            && gathering.deadline <= now
+            && !extend_initial_delay(gathering, cx)
+        {
+            self.complete_join(cx);
+        } else if let Phase::Completing(syncing) | Phase::Stable(syncing) = &self.phase
+            && !syncing.unsynced.is_empty()
+            && syncing.deadline <= now
+        {
+            self.evict_unsynced(cx);
         }
     }
 

@@ -101,7 +101,7 @@ impl Group {
             self.store_assignments(cx, sync.assignments)?;
         }
         let member = self.members.get_mut(&sync.member_id).expect("checked by the caller");
-        if let Some(replaced) = mem::replace(&mut member.syncing, Some(reply)) {
+        if let Some(replaced) = member.syncing.replace(reply) {
             cx.out.synced(replaced, Err(GroupError::Rebalancing(self.name.to_string())));
         }
         Ok(())
