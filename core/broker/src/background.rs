@@ -47,8 +47,12 @@ impl Broker {
                 stored_bytes += partition.log().stored_bytes();
             }
         }
+        for shard in self.shards() {
+            shard.expire(self.config().offsets_retention);
+        }
         self.snapshot_catalog().await;
         metrics::inventory(topics.len(), partitions, stored_bytes);
+        metrics::groups(self.shards().iter().map(|shard| shard.groups_count()).sum());
         metrics::in_flight(self.in_flight().taken());
         metrics::maintained(began.elapsed().as_secs_f64(), freed_bytes);
     }

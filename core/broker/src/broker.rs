@@ -6,7 +6,7 @@
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
-use posthouse_log::Engine;
+use posthouse_log::{Engine, Log};
 use posthouse_types::{Clock, NodeId, Principal};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
@@ -14,10 +14,13 @@ use tokio_util::task::TaskTracker;
 
 use crate::authorize::authorize;
 use crate::catalog::{Catalog, CatalogCommand};
+use crate::coordinate::{self, Shard};
 use crate::in_flight::InFlight;
 use crate::producers::ProducerIds;
 use crate::state::StateLog;
-use crate::topics::{CATALOG_PARTITION, OpenTopic, TopicTable, catalog_topic, internal_log_config};
+use crate::topics::{
+    CATALOG_PARTITION, OpenTopic, TopicTable, catalog_topic, internal_log_config, offsets_topic,
+};
 use crate::{BrokerConfig, LookupError, OpenBrokerError, Operation, Resource, TopicRef};
 
 /// One node's broker. Cheap to share behind an `Arc`.
@@ -33,6 +36,7 @@ pub struct Broker {
     topic_changes: tokio::sync::Mutex<()>,
     in_flight: InFlight,
     producer_ids: ProducerIds,
+    shards: Vec<Arc<Shard>>,
     stopping: CancellationToken,
     tasks: TaskTracker,
 }
@@ -62,34 +66,42 @@ impl Broker {
     ) -> Result<Arc<Broker>, OpenBrokerError> {
         let in_flight = InFlight::new(config.in_flight_bytes_max);
         let topics = TopicTable::new();
-        let catalog_log = engine.open(CATALOG_PARTITION, internal_log_config()).await?;
-        let catalog = catalog_topic();
-        let mut catalog_state: StateLog<Catalog> =
-            StateLog::recover(catalog.name.clone(), Arc::clone(&catalog_log)).await?;
-        topics.publish(OpenTopic::new(catalog, [catalog_log], in_flight.budget()));
+        let (catalog, coordinators) = tokio::try_join!(
+            recover_catalog(engine.as_ref()),
+            coordinate::recover(&engine, &config, &clock)
+        )?;
+        let (catalog_log, mut catalog) = catalog;
+        let budget = in_flight.budget();
+        topics.publish(OpenTopic::new(catalog_topic(), [catalog_log], budget));
+        let logs = coordinators.iter().map(|one| Arc::clone(&one.log));
+        topics.publish(OpenTopic::new(offsets_topic(), logs, budget));
+        let (shards, writes) = coordinators.into_iter().map(|one| (one.shard, one.writes)).unzip();
 
-        let known = catalog_state.machine().identity().cloned();
+        let known = catalog.machine().identity().cloned();
         let first_start = known.is_none();
         let identity = match known {
             Some(identity) => identity,
-            None => identify(&mut catalog_state, clock.as_ref()).await?,
+            None => identify(&mut catalog, clock.as_ref()).await?,
         };
-        let producer_ids = ProducerIds::starting_at(catalog_state.machine().producer_ids_next());
+        let producer_ids = ProducerIds::starting_at(catalog.machine().producer_ids_next());
         let broker = Arc::new_cyclic(|this| Broker {
             this: Weak::clone(this),
             engine,
             config,
             clock,
             identity,
-            catalog: Mutex::new(catalog_state),
+            catalog: Mutex::new(catalog),
             topics,
             topic_changes: tokio::sync::Mutex::new(()),
             in_flight,
             producer_ids,
+            shards,
             stopping: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });
         broker.open_topics(first_start).await?;
+        broker.forget_orphaned_offsets().await;
+        broker.start_coordinators(writes);
         broker.start_background();
         Ok(broker)
     }
@@ -178,6 +190,10 @@ impl Broker {
         &self.producer_ids
     }
 
+    pub(crate) fn shards(&self) -> &[Arc<Shard>] {
+        &self.shards
+    }
+
     pub(crate) fn stopping(&self) -> &CancellationToken {
         &self.stopping
     }
@@ -185,6 +201,14 @@ impl Broker {
     pub(crate) fn tasks(&self) -> &TaskTracker {
         &self.tasks
     }
+}
+
+async fn recover_catalog(
+    engine: &dyn Engine,
+) -> Result<(Arc<dyn Log>, StateLog<Catalog>), OpenBrokerError> {
+    let log = engine.open(CATALOG_PARTITION, internal_log_config()).await?;
+    let catalog = StateLog::recover(catalog_topic().name, Arc::clone(&log)).await?;
+    Ok((log, catalog))
 }
 
 /// The first start: makes an identity and waits until it is kept.

@@ -18,6 +18,7 @@ pub mod fuzzing;
 mod groups;
 mod in_flight;
 mod metrics;
+mod offsets;
 mod partition;
 mod producers;
 mod state;

@@ -30,6 +30,11 @@ pub(crate) fn inventory(topics: usize, partitions: usize, stored_bytes: u64) {
     gauge!("posthouse_broker_stored_bytes").set(approximate(stored_bytes));
 }
 
+/// Groups known.
+pub(crate) fn groups(count: usize) {
+    gauge!("posthouse_broker_groups_count").set(approximate(wide(count)));
+}
+
 /// Bytes accepted and not yet seen to be durable.
 pub(crate) fn in_flight(bytes: usize) {
     gauge!("posthouse_broker_in_flight_bytes").set(approximate(wide(bytes)));
@@ -56,9 +61,14 @@ pub(crate) fn offsets_committed(count: usize) {
     counter!("posthouse_broker_offset_commits_total").increment(wide(count));
 }
 
-/// Committed offsets expired.
-pub(crate) fn offsets_expired(count: usize) {
-    counter!("posthouse_broker_offset_expirations_total").increment(wide(count));
+/// Groups lost offsets that were past their retention.
+pub(crate) fn offsets_expired(groups: usize) {
+    counter!("posthouse_broker_groups_expired_total").increment(wide(groups));
+}
+
+/// What a group came to could not be kept.
+pub(crate) fn group_write_failed() {
+    counter!("posthouse_broker_group_write_failures_total").increment(1);
 }
 
 fn wide(count: usize) -> u64 {

@@ -41,11 +41,6 @@ impl Catalog {
         self.producer_ids_next
     }
 
-    /// A topic by identity.
-    pub(crate) fn topic(&self, id: TopicId) -> Option<&TopicEntry> {
-        self.topics.get(&id)
-    }
-
     /// The topic that has this Kafka alias.
     pub(crate) fn topic_by_alias(&self, alias: &str) -> Option<&TopicEntry> {
         self.by_alias.get(alias).and_then(|id| self.topics.get(id))

@@ -41,8 +41,6 @@
 //! KIP-134 (initial delay), KIP-345 (static members), KIP-394 (member ids first), KIP-800 (reasons)
 //! and KIP-814 (skipping the assignment).
 
-#![cfg_attr(not(test), allow(dead_code, reason = "the broker does not drive it yet"))]
-
 mod commits;
 mod coordinator;
 mod expiry;
@@ -61,13 +59,12 @@ mod syncing;
 mod tests;
 mod types;
 
-#[allow(unused_imports, reason = "the broker does not drive it yet")]
 pub(crate) use {
     commits::{OffsetExpiry, SubscribedTopics},
     coordinator::GroupCoordinator,
     limits::GroupsConfig,
     output::{GroupWrite, Moment, Output, PersistId, Persisted, ReplyId},
-    record::{GroupRecord, GroupRecordError, MemberRecord},
+    record::{GroupRecord, MemberRecord},
     subscription::subscribed_topics,
 };
 

@@ -51,16 +51,6 @@ pub(crate) enum GroupWrite {
     Delete(String),
 }
 
-impl GroupWrite {
-    /// The group's name: the key to store it under.
-    pub(crate) fn group(&self) -> &str {
-        match self {
-            GroupWrite::Put(record) => &record.group,
-            GroupWrite::Delete(group) => group,
-        }
-    }
-}
-
 /// Something for the caller to do.
 #[derive(Debug)]
 pub(crate) enum Output {

@@ -46,14 +46,6 @@ impl Encoder<'_> {
     pub(crate) fn text(&mut self, value: &str) {
         self.bytes(value.as_bytes());
     }
-
-    /// Whether there is a text, and the text.
-    pub(crate) fn optional_text(&mut self, value: Option<&str>) {
-        self.byte(u8::from(value.is_some()));
-        if let Some(value) = value {
-            self.text(value);
-        }
-    }
 }
 
 /// Reads values from a slice.
@@ -139,11 +131,6 @@ impl<'a> Decoder<'a> {
         std::str::from_utf8(self.bytes()?).map_err(|_| Damage::new("text is not UTF-8"))
     }
 
-    /// A text that may be missing.
-    pub(crate) fn optional_text(&mut self) -> Result<Option<&'a str>, Damage> {
-        if self.flag()? { self.text().map(Some) } else { Ok(None) }
-    }
-
     /// Checks that nothing is left over.
     pub(crate) fn finish(self) -> Result<(), Damage> {
         match self.rest.len() {
@@ -188,16 +175,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn values_read_back_as_written(number: i64, text: String, other: Option<String>) {
+        fn values_read_back_as_written(number: i64, text: String) {
             let bytes = encoded(|encoder| {
                 encoder.signed(number);
                 encoder.text(&text);
-                encoder.optional_text(other.as_deref());
             });
             let mut decoder = Decoder::new(&bytes);
             prop_assert_eq!(decoder.signed().unwrap(), number);
             prop_assert_eq!(decoder.text().unwrap(), text);
-            prop_assert_eq!(decoder.optional_text().unwrap(), other.as_deref());
             decoder.finish().unwrap();
         }
 

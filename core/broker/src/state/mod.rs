@@ -13,5 +13,4 @@ mod state_log;
 pub(crate) use codec::{Decoder, Encoder};
 pub(crate) use frame::Frame;
 pub(crate) use machine::{Damage, StateMachine};
-pub(crate) use snapshot::PendingSnapshot;
-pub(crate) use state_log::{Settled, StateLog};
+pub(crate) use state_log::StateLog;

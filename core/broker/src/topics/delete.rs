@@ -56,6 +56,7 @@ impl Broker {
             .map(|index| PartitionId { topic: topic.id, index: PartitionIndex::new(index) })
             .collect();
         drop(open);
+        self.forget_topic_offsets(&topic.name).await;
         self.try_delete_data(&partitions).await.map_err(AlterTopicError::Delete)?;
         Ok(topic)
     }

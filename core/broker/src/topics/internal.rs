@@ -49,7 +49,8 @@ pub(crate) fn internal_log_config() -> LogConfig {
         retention_bytes: None,
         retention_age: None,
         cleanup: CleanupPolicy { delete: false, compact: false },
-        batch_bytes_max: ByteSize::mib(16),
+        // A group's record is one batch; see `groups::limits`.
+        batch_bytes_max: ByteSize::mib(32),
         timestamps: TimestampType::CreateTime,
         durability: Durability::Fsync,
         ..LogConfig::default()

@@ -118,7 +118,7 @@ impl Harness {
         if how == Persisted::Durable {
             match &write {
                 GroupWrite::Put(record) => {
-                    self.stored.insert(write.group().to_owned(), record.encode())
+                    self.stored.insert(record.group.clone(), record.encode())
                 }
                 GroupWrite::Delete(group) => self.stored.remove(group),
             };
