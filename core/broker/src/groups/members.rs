@@ -48,7 +48,7 @@ impl Member {
             is_new: true,
             expires_at,
             syncing: None,
-            protocols: join.protocols,
+            protocols: own(join.protocols),
             assignment: Bytes::new(),
             joining: Some(reply),
         }
@@ -135,6 +135,13 @@ impl Member {
             + self.client_host.len();
         ids + protocols_size(&self.protocols) + self.assignment.len()
     }
+}
+
+/// Copies metadata out of the request that brought it: a slice would keep the whole of it in memory,
+/// uncounted, for as long as the member lives.
+fn own(protocols: Vec<(String, Bytes)>) -> Vec<(String, Bytes)> {
+    let copied = |(name, metadata): (String, Bytes)| (name, Bytes::copy_from_slice(&metadata));
+    protocols.into_iter().map(copied).collect()
 }
 
 /// Bytes that a join would make a member hold, before its assignment.
@@ -256,7 +263,7 @@ impl Members {
     pub(super) fn update(&mut self, id: &str, join: Join, reply: ReplyId) -> Option<ReplyId> {
         let mut member = self.remove(id)?;
         let replaced = member.take_join(Some(reply));
-        member.protocols = join.protocols;
+        member.protocols = own(join.protocols);
         member.session_timeout = join.session_timeout.min(TIMEOUT_MAX);
         member.rebalance_timeout = join.rebalance_timeout.min(TIMEOUT_MAX);
         self.insert(member);
@@ -270,7 +277,8 @@ impl Members {
         Some(reply)
     }
 
-    pub(super) fn set_assignment(&mut self, id: &str, assignment: Bytes) {
+    pub(super) fn set_assignment(&mut self, id: &str, assignment: &Bytes) {
+        let assignment = Bytes::copy_from_slice(assignment);
         if let Some(member) = self.by_id.get_mut(id) {
             self.size = self.size - member.assignment.len() + assignment.len();
             member.assignment = assignment;

@@ -87,7 +87,7 @@ impl Group {
     /// Takes assignments back and answers everyone who waits for one with an error.
     pub(super) fn reset_assignments(&mut self, cx: &mut Context<'_>, error: &GroupError) {
         for id in self.members.ids_where(|_| true) {
-            self.members.set_assignment(&id, Bytes::new());
+            self.members.set_assignment(&id, &Bytes::new());
             self.answer_sync(cx, &id, Err(error.clone()));
         }
     }

@@ -148,7 +148,7 @@ impl Group {
             return;
         }
         for (id, assignment) in assignments {
-            self.members.set_assignment(&id, assignment);
+            self.members.set_assignment(&id, &assignment);
         }
         if let Phase::Completing(syncing) = mem::replace(&mut self.phase, Phase::Empty) {
             self.enter(cx.at, Phase::Stable(syncing));

@@ -650,3 +650,21 @@ fn a_heartbeat_costs_no_alarm() {
     harness.heartbeat(1, &b).unwrap();
     assert_eq!(harness.machine.next_deadline(), alarm, "it is looked at when it rings");
 }
+
+#[test]
+fn a_member_does_not_keep_its_request_in_memory() {
+    let mut harness = Harness::new();
+    let request = Bytes::from(vec![0; 1 << 20]);
+    let protocols = vec![("x".to_owned(), request.slice(..8))];
+    let reply = harness.join(Join { protocols: protocols.clone(), ..consumer("a") });
+    drop(protocols);
+    assert!(request.is_unique(), "after the first join");
+    harness.advance(Duration::from_secs(3));
+    let a = harness.joined(reply).unwrap().member_id;
+    harness.join(Join { protocols: vec![("x".to_owned(), request.slice(8..16))], ..again(&a) });
+    assert!(request.is_unique(), "after another join");
+    let sync = Sync { assignments: vec![(a.clone(), request.slice(..4))], ..follower(2, &a) };
+    harness.sync(sync);
+    assert_eq!(harness.machine.describe(GROUP).members[0].assignment.len(), 4);
+    assert!(request.is_unique(), "after the assignment");
+}
