@@ -3,11 +3,11 @@
 //! Owns its bytes alone, so that it can be given its offsets where it lies. Which offsets, and
 //! whether its producer may write, the log decides.
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use posthouse_types::{LeaderEpoch, Offset, Timestamp};
 
 use crate::header::{self, layout};
-use crate::{BATCH_HEADER_BYTES, Batch, BatchError, BatchHeader, Records};
+use crate::{BATCH_HEADER_BYTES, Batch, BatchError, BatchHeader, Compression, Records};
 
 /// A batch from a producer: checked, not yet given its offsets. Owns its bytes alone.
 #[derive(Debug)]
@@ -100,7 +100,11 @@ impl UnplacedBatch {
     /// of the iterator.
     pub fn records(&self, bytes_max: usize) -> Result<Records, BatchError> {
         let stored = &self.bytes[BATCH_HEADER_BYTES..];
-        Ok(Records::new(self.header.compression.decompress(stored, bytes_max)?, self.header))
+        let data = match self.header.compression {
+            Compression::None => Bytes::copy_from_slice(stored),
+            codec => codec.decompress(stored, bytes_max)?,
+        };
+        Ok(Records::new(data, self.header))
     }
 
     /// Checks every record, and that each has a key: what a compacted topic asks of a producer.

@@ -1,1 +1,23 @@
-//! The Kafka door: the protocol's codec, sessions and one file per request.
+//! The Kafka door: the protocol of Apache Kafka 4.1, translated into calls on the broker and back.
+//!
+//! `codec/` turns bytes into messages, `session.rs` decides what may begin and in which order
+//! answers leave, `commands/` has a file for each request, `errors.rs` chooses Kafka's codes, and
+//! `connection.rs` is the one loop that does I/O.
+
+mod codec;
+mod commands;
+mod config;
+mod connection;
+mod errors;
+#[doc(hidden)]
+pub mod fuzz;
+mod metrics;
+mod node;
+mod output;
+mod sendfile;
+mod serve;
+mod session;
+
+pub use codec::api::Api;
+pub use config::KafkaConfig;
+pub use serve::serve;

@@ -5,7 +5,6 @@
 mod build;
 mod damage;
 mod expansion;
-mod golden;
 mod patch;
 mod rebuild;
 mod support;

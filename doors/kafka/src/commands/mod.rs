@@ -1,0 +1,132 @@
+//! One file for each request: Kafka's message to calls on the broker, and back.
+//!
+//! Owns the choice of the command. A command decides nothing that the broker could decide.
+
+mod alter_configs;
+mod api_versions;
+mod create_partitions;
+mod create_topics;
+mod delete_groups;
+mod delete_records;
+mod delete_topics;
+mod describe_cluster;
+mod describe_configs;
+mod describe_groups;
+mod describe_log_dirs;
+mod describe_producers;
+mod describe_topic_partitions;
+mod fetch;
+mod find_coordinator;
+mod heartbeat;
+mod incremental_alter_configs;
+mod init_producer_id;
+mod join_group;
+mod leave_group;
+mod list_groups;
+mod list_offsets;
+mod metadata;
+mod offset_commit;
+mod offset_delete;
+mod offset_fetch;
+mod offset_for_leader_epoch;
+mod produce;
+mod settings;
+mod sync_group;
+mod topic_partitions;
+
+use futures::future::{BoxFuture, FutureExt, ready};
+use kafka_protocol::protocol::Request as WireRequest;
+
+use crate::codec::api::Api;
+use crate::codec::header::{Incoming, Request};
+use crate::codec::message::{self, EncodeError};
+use crate::codec::reader::DecodeError;
+use crate::codec::response::Response;
+use crate::node::Call;
+
+/// What became of a request.
+pub(crate) enum Outcome {
+    Response(Response),
+    /// Produce with `acks=0`.
+    NoResponse,
+    /// Records have their offsets; the response follows once they are durable.
+    Accepted(BoxFuture<'static, Response>),
+}
+
+/// Why a request ends its connection.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum CommandError {
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+    #[error("produce with acks=0 failed and cannot be answered: {0}")]
+    UnanswerableProduce(String),
+}
+
+/// A command under way.
+pub(crate) type Running = BoxFuture<'static, Result<Outcome, CommandError>>;
+
+/// Begins a request; nothing happens until the future is polled.
+pub(crate) fn begin(call: Call, incoming: Incoming) -> Running {
+    let request = match incoming {
+        Incoming::Request(request) => request,
+        Incoming::UnsupportedApiVersions { correlation_id } => {
+            return ready(api_versions::unsupported(correlation_id)).boxed();
+        }
+    };
+    call.node.metrics.count_request(request.api);
+    match request.api {
+        Api::Produce => produce::begin(call, request).boxed(),
+        Api::Fetch => fetch::begin(call, request).boxed(),
+        Api::ListOffsets => run(call, request, list_offsets::handle),
+        Api::Metadata => run(call, request, metadata::handle),
+        Api::OffsetCommit => run(call, request, offset_commit::handle),
+        Api::OffsetFetch => run(call, request, offset_fetch::handle),
+        Api::FindCoordinator => run(call, request, find_coordinator::handle),
+        Api::JoinGroup => run(call, request, join_group::handle),
+        Api::Heartbeat => run(call, request, heartbeat::handle),
+        Api::LeaveGroup => run(call, request, leave_group::handle),
+        Api::SyncGroup => run(call, request, sync_group::handle),
+        Api::DescribeGroups => run(call, request, describe_groups::handle),
+        Api::ListGroups => run(call, request, list_groups::handle),
+        Api::ApiVersions => run(call, request, api_versions::handle),
+        Api::CreateTopics => run(call, request, create_topics::handle),
+        Api::DeleteTopics => run(call, request, delete_topics::handle),
+        Api::DeleteRecords => run(call, request, delete_records::handle),
+        Api::InitProducerId => run(call, request, init_producer_id::handle),
+        Api::OffsetForLeaderEpoch => run(call, request, offset_for_leader_epoch::handle),
+        Api::DescribeConfigs => run(call, request, describe_configs::handle),
+        Api::AlterConfigs => run(call, request, alter_configs::handle),
+        Api::DescribeLogDirs => run(call, request, describe_log_dirs::handle),
+        Api::CreatePartitions => run(call, request, create_partitions::handle),
+        Api::DeleteGroups => run(call, request, delete_groups::handle),
+        Api::IncrementalAlterConfigs => run(call, request, incremental_alter_configs::handle),
+        Api::OffsetDelete => run(call, request, offset_delete::handle),
+        Api::DescribeCluster => run(call, request, describe_cluster::handle),
+        Api::DescribeProducers => run(call, request, describe_producers::handle),
+        Api::DescribeTopicPartitions => run(call, request, describe_topic_partitions::handle),
+    }
+}
+
+/// Whether a request may wait for other clients, so that it is dropped when its own goes away.
+pub(crate) fn waits_for_others(api: Api) -> bool {
+    matches!(api, Api::Fetch | Api::JoinGroup | Api::SyncGroup)
+}
+
+/// Decodes, handles and encodes one request of the `kafka-protocol` crate.
+fn run<R, Handle, Work>(call: Call, request: Request, handle: Handle) -> Running
+where
+    R: WireRequest + Send + 'static,
+    R::Response: Send,
+    Handle: FnOnce(Call, R) -> Work + Send + 'static,
+    Work: Future<Output = R::Response> + Send,
+{
+    let Request { api, version, correlation_id, body, .. } = request;
+    async move {
+        let request = message::decode::<R>(api, version, body.freeze())?;
+        let response = handle(call, request).await;
+        Ok(Outcome::Response(message::encode(api, version, correlation_id, &response)?))
+    }
+    .boxed()
+}

@@ -1,0 +1,312 @@
+//! The one loop that drives a connection: reads, begins requests, waits for them, writes.
+//!
+//! Owns the socket. Requests run inside the connection's own task, so a request costs no task; only
+//! what lies in files is sent from the blocking pool, so that a cold disk holds up nobody else.
+//!
+//! # Invariants
+//! - At most one request runs; beside it, accepted produce requests wait for their disk, and of
+//!   those only the first is polled, because answers leave in order.
+//! - Nothing waits for the socket but the socket: a client that does not read stops being read.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use posthouse_listener::Connection as Accepted;
+use posthouse_log::FileRange;
+use posthouse_types::Principal;
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use crate::codec::header::Incoming;
+use crate::codec::response::Response;
+use crate::commands::{self, CommandError, Outcome, Running};
+use crate::node::{Call, Node};
+use crate::output::GATHER_MAX;
+use crate::sendfile;
+use crate::session::{RequestId, Session, SessionError, SessionLimits};
+
+/// Why a connection ended before its client closed it.
+#[derive(Debug, thiserror::Error)]
+enum ConnectionError {
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    #[error(transparent)]
+    Command(#[from] CommandError),
+    #[error("the socket failed")]
+    Socket(#[from] io::Error),
+}
+
+/// Serves one client until it goes away, breaks the protocol, or the node drains.
+pub(crate) async fn run(accepted: Accepted, node: Arc<Node>) {
+    let Accepted { stream, peer, shutdown } = accepted;
+    let mut connection = Connection::new(stream, peer, node);
+    let ended = connection.drive(&shutdown).await;
+    connection.node.metrics.in_flight.decrement(count(connection.session.in_flight()));
+    match ended {
+        Ok(()) => debug!(%peer, "connection closed"),
+        Err(ConnectionError::Socket(error)) => debug!(%peer, %error, "connection lost"),
+        Err(error) => {
+            connection.node.metrics.protocol_errors.increment(1);
+            warn!(%peer, error = %chain(&error), "connection ended by what its client sent");
+        }
+    }
+}
+
+struct Connection {
+    stream: Arc<TcpStream>,
+    session: Session,
+    node: Arc<Node>,
+    principal: Principal,
+    client_host: Arc<str>,
+    /// The request that runs, and whether it may wait for other clients.
+    running: Option<(RequestId, bool, Running)>,
+    /// Produce requests that have their offsets and wait for the disk, in order.
+    accepted: VecDeque<(RequestId, BoxFuture<'static, Response>)>,
+    /// File bytes being sent from the blocking pool; gives how many were taken.
+    sending: Option<JoinHandle<io::Result<usize>>>,
+    /// The client closed its side.
+    input_ended: bool,
+}
+
+impl Connection {
+    fn new(stream: TcpStream, peer: SocketAddr, node: Arc<Node>) -> Connection {
+        let config = &node.config;
+        let limits = SessionLimits {
+            request_bytes_max: config.request_bytes_max.as_usize(),
+            connection_bytes_max: config.connection_bytes_max.as_usize(),
+            unsent_bytes_max: config.unsent_bytes_max.as_usize(),
+            requests_in_flight_max: config.requests_in_flight_max,
+        };
+        Connection {
+            stream: Arc::new(stream),
+            session: Session::new(limits),
+            principal: Principal::anonymous(),
+            client_host: Arc::from(format!("/{}", peer.ip())),
+            running: None,
+            accepted: VecDeque::new(),
+            sending: None,
+            input_ended: false,
+            node,
+        }
+    }
+
+    async fn drive(&mut self, shutdown: &CancellationToken) -> Result<(), ConnectionError> {
+        let mut drain = pin!(shutdown.cancelled());
+        let mut draining = false;
+        poll_fn(|cx| {
+            if !draining && drain.as_mut().poll(cx).is_ready() {
+                draining = true;
+                self.drain();
+            }
+            self.poll(cx)
+        })
+        .await
+    }
+
+    /// Does everything that can be done now; ready when the connection is over.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ConnectionError>> {
+        loop {
+            let mut moved = self.poll_running(cx)?;
+            moved |= self.poll_accepted(cx);
+            moved |= self.begin_requests()?;
+            if self.running.is_some() && moved {
+                // What has just begun is usually done at once; its answer joins the next write.
+                continue;
+            }
+            moved |= self.poll_write(cx)?;
+            moved |= self.poll_read(cx)?;
+            if self.session.is_finished() {
+                return Poll::Ready(Ok(()));
+            }
+            if !moved {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    fn begin_requests(&mut self) -> Result<bool, ConnectionError> {
+        if self.running.is_some() {
+            return Ok(false);
+        }
+        let Some((id, incoming)) = self.session.poll_request()? else { return Ok(false) };
+        self.node.metrics.in_flight.increment(1.0);
+        let (version, client_id, waits) = match &incoming {
+            Incoming::Request(request) => (
+                request.version,
+                request.client_id.clone(),
+                commands::waits_for_others(request.api),
+            ),
+            Incoming::UnsupportedApiVersions { .. } => (0, Bytes::new(), false),
+        };
+        let call = Call {
+            node: Arc::clone(&self.node),
+            principal: self.principal.clone(),
+            client_id,
+            client_host: Arc::clone(&self.client_host),
+            version,
+        };
+        self.running = Some((id, waits, commands::begin(call, incoming)));
+        Ok(true)
+    }
+
+    fn poll_running(&mut self, cx: &mut Context<'_>) -> Result<bool, ConnectionError> {
+        let Some((id, waits, running)) = &mut self.running else { return Ok(false) };
+        let (id, waits) = (*id, *waits);
+        let Poll::Ready(outcome) = running.poll_unpin(cx) else {
+            if waits && self.input_ended {
+                self.abandon_running();
+                return Ok(true);
+            }
+            return Ok(false);
+        };
+        self.running = None;
+        match outcome? {
+            Outcome::Response(response) => self.answer(id, Some(response)),
+            Outcome::NoResponse => self.answer(id, None),
+            Outcome::Accepted(durable) => {
+                self.session.on_accepted(id);
+                self.accepted.push_back((id, durable));
+            }
+        }
+        Ok(true)
+    }
+
+    fn poll_accepted(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut moved = false;
+        while let Some((id, durable)) = self.accepted.front_mut() {
+            let Poll::Ready(response) = durable.poll_unpin(cx) else { break };
+            let id = *id;
+            self.accepted.pop_front();
+            self.answer(id, Some(response));
+            moved = true;
+        }
+        moved
+    }
+
+    fn answer(&mut self, id: RequestId, response: Option<Response>) {
+        let before = self.session.in_flight();
+        self.session.on_answer(id, response);
+        self.node.metrics.in_flight.decrement(count(before - self.session.in_flight()));
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Result<bool, ConnectionError> {
+        if self.input_ended || !self.session.wants_bytes() {
+            return Ok(false);
+        }
+        loop {
+            if let Poll::Pending = self.stream.poll_read_ready(cx)? {
+                return Ok(false);
+            }
+            match self.stream.try_read_vectored(&mut self.session.spare()) {
+                Ok(0) => {
+                    self.input_ended = true;
+                    self.session.on_end();
+                    return Ok(true);
+                }
+                Ok(count) => {
+                    self.session.on_bytes(count);
+                    return Ok(true);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Result<bool, ConnectionError> {
+        let mut moved = false;
+        while !self.session.output().is_empty() {
+            let sent = match self.session.output().front_file() {
+                Some(range) if self.sending.is_none() => {
+                    let range = range.clone();
+                    self.poll_start_sending(cx, range)
+                }
+                Some(_) => self.poll_sending(cx),
+                None => self.poll_write_memory(cx),
+            };
+            let Poll::Ready(sent) = sent else { break };
+            self.session.on_sent(sent?);
+            moved = true;
+        }
+        Ok(moved)
+    }
+
+    fn poll_write_memory(&self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut slices = [IoSlice::new(&[]); GATHER_MAX];
+        let count = self.session.output().gather(&mut slices);
+        loop {
+            ready!(self.stream.poll_write_ready(cx))?;
+            match self.stream.try_write_vectored(&slices[..count]) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => return Poll::Ready(written),
+            }
+        }
+    }
+
+    /// Hands a file range to the blocking pool once the socket takes bytes.
+    fn poll_start_sending(
+        &mut self,
+        cx: &mut Context<'_>,
+        range: FileRange,
+    ) -> Poll<io::Result<usize>> {
+        ready!(self.stream.poll_write_ready(cx))?;
+        let stream = Arc::clone(&self.stream);
+        self.sending = Some(tokio::task::spawn_blocking(move || sendfile::send(&stream, &range)));
+        self.poll_sending(cx)
+    }
+
+    fn poll_sending(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let Some(sending) = &mut self.sending else { return Poll::Ready(Ok(0)) };
+        let sent = ready!(sending.poll_unpin(cx));
+        self.sending = None;
+        let sent = sent.map_err(io::Error::other)?;
+        if let Ok(count) = &sent {
+            let bytes = u64::try_from(*count).unwrap_or(u64::MAX);
+            self.node.metrics.sendfile_bytes.increment(bytes);
+        }
+        Poll::Ready(sent)
+    }
+
+    /// The node stops: what has begun is finished, unless it waits for other clients.
+    fn drain(&mut self) {
+        self.session.refuse_rest();
+        if matches!(self.running, Some((_, true, _))) {
+            self.abandon_running();
+        }
+    }
+
+    /// Forgets a request whose answer nobody will read. Dropping it changes nothing in the broker.
+    fn abandon_running(&mut self) {
+        if let Some((id, _, _)) = self.running.take() {
+            self.session.refuse_rest();
+            self.answer(id, None);
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a gauge is a float; requests in flight are few")]
+fn count(requests: usize) -> f64 {
+    requests as f64
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
