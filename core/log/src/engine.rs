@@ -27,7 +27,8 @@ use crate::{
 pub trait Engine: Send + Sync + 'static {
     /// Opens a partition for writing, creating it when it does not exist.
     ///
-    /// Every call gives a leader epoch higher than any before it. May take seconds.
+    /// Every call gives a leader epoch higher than any before it, and fences the log that the last
+    /// call for this partition gave. May take seconds.
     fn open(
         &self,
         partition: PartitionId,
@@ -37,7 +38,7 @@ pub trait Engine: Send + Sync + 'static {
     /// Deletes a partition and its records. Reads under way may finish. Deleting twice is no error.
     fn delete(&self, partition: PartitionId) -> BoxFuture<'_, Result<(), DeleteError>>;
 
-    /// The partitions that have data, opened or not, in no particular order.
+    /// The partitions that have ever held a record, opened or not, in no particular order.
     fn stored(&self) -> BoxFuture<'_, Result<Vec<PartitionId>, OpenError>>;
 
     /// Makes everything durable and closes. Appends after it fail.
@@ -71,11 +72,14 @@ pub trait Log: Send + Sync + 'static {
     /// Where the log begins and ends now.
     fn ends(&self) -> LogEnds;
 
-    /// Tells of every move of the ends.
+    /// Tells of every move of what may be read.
+    ///
+    /// `written_end` moves with every append and wakes nobody; ask [`Log::ends`] for it. The end of
+    /// the log's life wakes watchers too, with ends that did not move.
     fn watch(&self) -> tokio::sync::watch::Receiver<LogEnds>;
 
-    /// Each epoch that wrote records, or opened the log, with the first offset it could write;
-    /// ascending in both.
+    /// Each epoch that wrote records that are still there, and the current one, with the first
+    /// offset it could write; both rise strictly.
     fn epoch_history(&self) -> Vec<EpochStart>;
 
     /// The earliest record at or after `at`; `None` when there is none.

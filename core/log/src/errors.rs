@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use posthouse_record::BatchError;
-use posthouse_types::{Fault, LeaderEpoch, Offset, PartitionId, ProducerEpoch, ProducerId, Retry, Sequence};
+use posthouse_types::{
+    Fault, LeaderEpoch, Offset, PartitionId, ProducerEpoch, ProducerId, Retry, Sequence,
+};
 
 /// A failure of the disk, or of whatever holds the log.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -23,10 +25,7 @@ pub struct StorageError {
 impl StorageError {
     /// Whether the disk, or the quota, is full.
     pub fn is_full(&self) -> bool {
-        matches!(
-            self.source.kind(),
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-        )
+        matches!(self.source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
     }
 }
 

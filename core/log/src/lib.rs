@@ -1,10 +1,28 @@
 //! Partition logs: one trait, a local engine over segment files and an in-memory engine that
 //! behaves like an object store.
 
+//!
+//! [`Engine`] and [`Log`] are the contract; `testkit` (a feature, for tests) holds the suite that every
+//! engine passes. What the engines decide alike is decided in modules without I/O: what may be
+//! appended, what producers may send, what retention and compaction remove.
+
+mod admission;
+mod appender;
 mod chunk;
+mod compaction;
 mod config;
 mod engine;
+mod epochs;
 mod errors;
+mod memory;
+mod metrics;
+mod producers;
+mod retention;
+mod search;
+#[cfg(test)]
+mod suites;
+#[cfg(any(test, feature = "testkit"))]
+pub mod testkit;
 mod ticket;
 
 pub use chunk::{Chunk, FileRange};
@@ -17,4 +35,5 @@ pub use errors::{
     AppendError, DeleteError, DurabilityError, MaintenanceError, OpenError, ReadError,
     StorageError, TruncateError,
 };
+pub use memory::{MemoryConfig, MemoryEngine, MemoryStore};
 pub use ticket::Ticket;

@@ -1,0 +1,56 @@
+//! The contract suite over every engine of this crate.
+
+use std::sync::Arc;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use posthouse_types::{ManualClock, Timestamp};
+
+use crate::testkit::Harness;
+use crate::{Engine, MemoryConfig, MemoryEngine, MemoryStore, contract_suite};
+
+const START_MS: i64 = 1_700_000_000_000;
+
+struct Memory {
+    store: Arc<MemoryStore>,
+    engine: Arc<MemoryEngine>,
+    clock: ManualClock,
+}
+
+impl Memory {
+    /// Nothing becomes durable until the test says so.
+    const CONFIG: MemoryConfig =
+        MemoryConfig { flush_interval: None, read_latency: std::time::Duration::ZERO };
+
+    async fn new() -> Memory {
+        let clock = ManualClock::new(Timestamp::from_ms(START_MS));
+        let store = Arc::new(MemoryStore::default());
+        let engine = MemoryEngine::over(store.clone(), Memory::CONFIG, Arc::new(clock.clone()));
+        Memory { store, engine, clock }
+    }
+}
+
+impl Harness for Memory {
+    fn engine(&self) -> Arc<dyn Engine> {
+        self.engine.clone()
+    }
+
+    fn clock(&self) -> &ManualClock {
+        &self.clock
+    }
+
+    fn flush(&self) {
+        self.engine.flush();
+    }
+
+    fn restart(&mut self) -> BoxFuture<'_, ()> {
+        async {
+            self.engine.shutdown().await.expect("memory does not fail");
+            let clock = Arc::new(self.clock.clone());
+            self.engine = MemoryEngine::over(self.store.clone(), Memory::CONFIG, clock);
+        }
+        .boxed()
+    }
+}
+
+contract_suite!(memory, Memory::new());
