@@ -1,21 +1,48 @@
 //! The node's one handle: what doors and compute call.
+//!
+//! Owns the parts and their life: recovery at start, background work, shutdown. What a part does is
+//! in the part's own file, as another `impl Broker`.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
-use bytes::BytesMut;
-use posthouse_log::{Appended, Engine, EpochStart, Log, ProducerState, TimestampOffset};
-use posthouse_types::{
-    Clock, LeaderEpoch, NodeId, Offset, PartitionIndex, Principal, ProducerEpoch, ProducerId,
-    TopicId, TopicName,
+use parking_lot::Mutex;
+use posthouse_log::{Engine, Log};
+use posthouse_types::{Clock, NodeId, Principal};
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::authorize::authorize;
+use crate::catalog::{Catalog, CatalogCommand};
+use crate::coordinate::{self, Shard};
+use crate::in_flight::InFlight;
+use crate::producers::ProducerIds;
+use crate::state::StateLog;
+use crate::topics::{
+    CATALOG_PARTITION, OpenTopic, TopicTable, catalog_topic, internal_log_config, offsets_topic,
 };
-
-use crate::*;
+use crate::{BrokerConfig, LookupError, OpenBrokerError, Operation, Resource, TopicRef};
 
 /// One node's broker. Cheap to share behind an `Arc`.
-pub struct Broker;
+pub struct Broker {
+    this: Weak<Broker>,
+    engine: Arc<dyn Engine>,
+    config: BrokerConfig,
+    clock: Arc<dyn Clock>,
+    identity: Identity,
+    catalog: Mutex<StateLog<Catalog>>,
+    topics: TopicTable,
+    /// Held over a change of a topic that exists, until callers see it: changes show in order.
+    topic_changes: tokio::sync::Mutex<()>,
+    in_flight: InFlight,
+    producer_ids: ProducerIds,
+    shards: Vec<Arc<Shard>>,
+    stopping: CancellationToken,
+    tasks: TaskTracker,
+}
 
 /// Who this node is; made at the first start and kept in the data.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     /// The cluster: 16 random bytes as unpadded URL-safe base64, as Kafka writes them.
     pub cluster_id: String,
@@ -23,88 +50,194 @@ pub struct Identity {
     pub node_id: NodeId,
 }
 
-#[expect(unused_variables, clippy::todo, reason = "signatures first; bodies follow")]
 impl Broker {
     /// Recovers the catalog and the groups, and opens every partition.
-    pub async fn open(engine: Arc<dyn Engine>, config: BrokerConfig, clock: Arc<dyn Clock>) -> Result<Arc<Broker>, OpenBrokerError> { todo!() }
+    ///
+    /// Waits for the partitions up to [`BrokerConfig::opening_wait`]; those that take longer answer
+    /// [`LookupError::Opening`] until they are open.
+    ///
+    /// # Errors
+    /// [`OpenBrokerError`] when internal state cannot be read; a topic's partition that cannot be
+    /// opened does not stop the node.
+    pub async fn open(
+        engine: Arc<dyn Engine>,
+        config: BrokerConfig,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Arc<Broker>, OpenBrokerError> {
+        let in_flight = InFlight::new(config.in_flight_bytes_max);
+        let topics = TopicTable::new();
+        let (catalog, coordinators) = tokio::try_join!(
+            recover_catalog(engine.as_ref()),
+            coordinate::recover(&engine, &config, &clock)
+        )?;
+        let (catalog_log, mut catalog) = catalog;
+        let budget = in_flight.budget();
+        topics.publish(OpenTopic::new(catalog_topic(), [catalog_log], budget));
+        let logs = coordinators.iter().map(|one| Arc::clone(&one.log));
+        topics.publish(OpenTopic::new(offsets_topic(), logs, budget));
+        let (shards, writes) = coordinators.into_iter().map(|one| (one.shard, one.writes)).unzip();
+
+        let known = catalog.machine().identity().cloned();
+        let first_start = known.is_none();
+        let identity = match known {
+            Some(identity) => identity,
+            None => identify(&mut catalog, clock.as_ref()).await?,
+        };
+        let producer_ids = ProducerIds::starting_at(catalog.machine().producer_ids_next());
+        let broker = Arc::new_cyclic(|this| Broker {
+            this: Weak::clone(this),
+            engine,
+            config,
+            clock,
+            identity,
+            catalog: Mutex::new(catalog),
+            topics,
+            topic_changes: tokio::sync::Mutex::new(()),
+            in_flight,
+            producer_ids,
+            shards,
+            stopping: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        });
+        broker.open_topics(first_start).await?;
+        broker.forget_orphaned_offsets().await;
+        broker.start_coordinators(writes);
+        broker.start_background();
+        Ok(broker)
+    }
+
     /// Stops background work, answers waiting fetches, makes everything durable.
-    pub async fn shutdown(&self) -> Result<(), OpenBrokerError> { todo!() }
+    ///
+    /// # Errors
+    /// [`OpenBrokerError::Log`] when the engine could not close cleanly.
+    pub async fn shutdown(&self) -> Result<(), OpenBrokerError> {
+        self.stopping.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.engine.shutdown().await?;
+        Ok(())
+    }
+
     /// Who this node is.
-    pub fn identity(&self) -> &Identity { todo!() }
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
     /// The settings it runs with.
-    pub fn config(&self) -> &BrokerConfig { todo!() }
+    pub fn config(&self) -> &BrokerConfig {
+        &self.config
+    }
+
     /// Its clock.
-    pub fn clock(&self) -> &Arc<dyn Clock> { todo!() }
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
 
-    // Topics.
-    /// Makes a topic. `validate_only` gives the topic it would be.
-    pub async fn create_topic(&self, principal: &Principal, create: CreateTopic) -> Result<Arc<Topic>, CreateTopicError> { todo!() }
-    /// Deletes a topic and its records.
-    pub async fn delete_topic(&self, principal: &Principal, topic: &TopicRef) -> Result<Arc<Topic>, AlterTopicError> { todo!() }
-    /// Raises the number of partitions to `total`.
-    pub async fn add_partitions(&self, principal: &Principal, topic: &TopicRef, total: i64, validate_only: bool) -> Result<Arc<Topic>, AlterTopicError> { todo!() }
-    /// Changes settings, all or none.
-    pub async fn alter_topic_config(&self, principal: &Principal, topic: &TopicRef, changes: Vec<ConfigChange>, validate_only: bool) -> Result<Arc<Topic>, AlterTopicError> { todo!() }
-    /// Replaces a topic's settings (Kafka's older AlterConfigs): what is not named returns to its default.
-    pub async fn replace_topic_config(&self, principal: &Principal, topic: &TopicRef, overrides: Vec<(String, String)>, validate_only: bool) -> Result<Arc<Topic>, AlterTopicError> { todo!() }
-    /// Declares columns.
-    pub async fn set_schema(&self, principal: &Principal, topic: &TopicRef, schema: TopicSchema) -> Result<Arc<Topic>, AlterTopicError> { todo!() }
-    /// One topic.
-    pub async fn topic(&self, principal: &Principal, topic: &TopicRef) -> Result<Arc<Topic>, LookupError> { todo!() }
-    /// The topic, made now if it does not exist and `auto_create_topics` allows it.
-    pub async fn topic_or_create(&self, principal: &Principal, name: &TopicName) -> Result<Arc<Topic>, AppendFailure> { todo!() }
-    /// Every topic the principal may describe, by name.
-    pub async fn topics(&self, principal: &Principal) -> Vec<Arc<Topic>> { todo!() }
-    /// Every setting that acts on a topic, with its value.
-    pub fn topic_config_entries(&self, topic: &Topic) -> Vec<ConfigEntry> { todo!() }
-    /// The state of one partition.
-    pub async fn partition_status(&self, principal: &Principal, topic: &TopicRef, index: PartitionIndex) -> Result<PartitionStatus, LookupError> { todo!() }
+    /// Finds a topic on behalf of a principal: the one authorisation point of every topic call.
+    pub(crate) fn find_topic(
+        &self,
+        principal: &Principal,
+        operation: Operation,
+        topic: &TopicRef,
+    ) -> Result<Arc<OpenTopic>, LookupError> {
+        if let TopicRef::Name(name) = topic {
+            authorize(principal, operation, Resource::Topic(name))?;
+            return self.topics.find(topic);
+        }
+        let found = self.topics.find(topic)?;
+        authorize(principal, operation, Resource::Topic(&found.topic.name))?;
+        Ok(found)
+    }
 
-    // Records.
-    /// Appends one encoded batch, patched in place. Waits only for memory.
-    ///
-    /// `batch` is exactly one v2 record batch, as a client sent it. Await the ticket for durability.
-    pub async fn append(&self, principal: &Principal, topic: &TopicRef, index: PartitionIndex, batch: BytesMut) -> Result<Appended, AppendFailure> { todo!() }
-    /// Reads; waits up to `wait_max` for `bytes_min`. Safe to drop at any await.
-    pub async fn fetch(&self, principal: &Principal, fetch: Fetch) -> Fetched { todo!() }
-    /// Finds a position; `None` when no record fits. `leader_epoch` is checked as in a fetch.
-    pub async fn list_offset(&self, principal: &Principal, topic: &TopicRef, index: PartitionIndex, leader_epoch: Option<LeaderEpoch>, spec: OffsetSpec, isolation: Isolation) -> Result<Option<TimestampOffset>, FetchError> { todo!() }
-    /// The end of the largest epoch at or below `asked`: Kafka's OffsetForLeaderEpoch.
-    pub async fn epoch_end(&self, principal: &Principal, topic: &TopicRef, index: PartitionIndex, leader_epoch: Option<LeaderEpoch>, asked: LeaderEpoch) -> Result<Option<EpochStart>, FetchError> { todo!() }
-    /// Deletes records below `to` (`None`: all that are durable); gives the new log start.
-    pub async fn delete_records(&self, principal: &Principal, topic: &TopicRef, index: PartitionIndex, to: Option<Offset>) -> Result<Offset, AlterTopicError> { todo!() }
-    /// Idempotent producers that a partition remembers.
-    pub async fn producers(&self, principal: &Principal, topic: &TopicRef, index: PartitionIndex) -> Result<Vec<ProducerState>, LookupError> { todo!() }
-    /// A producer id never given out before.
-    pub async fn init_producer_id(&self, principal: &Principal) -> Result<(ProducerId, ProducerEpoch), ProducerIdError> { todo!() }
-    /// The open log of a partition, for scans that read it directly; same authorisation as a fetch.
-    pub async fn partition_log(&self, principal: &Principal, topic: &TopicRef, index: PartitionIndex) -> Result<Arc<dyn Log>, LookupError> { todo!() }
+    /// Runs a change to its end, even when the caller goes away in the middle of it.
+    pub(crate) async fn complete<T, F>(&self, change: impl FnOnce(Arc<Broker>) -> F) -> T
+    where
+        T: Send + 'static,
+        F: Future<Output = T> + Send + 'static,
+    {
+        let this = self.this.upgrade().expect("whoever calls holds the broker");
+        match self.tasks.spawn(change(this)).await {
+            Ok(outcome) => outcome,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
+    }
 
-    // Groups.
-    /// Joins; answers when the rebalance is over. Dropping the future does not leave the group.
-    pub async fn join_group(&self, principal: &Principal, join: Join) -> Result<Joined, JoinError> { todo!() }
-    /// Brings or waits for the assignment.
-    pub async fn sync_group(&self, principal: &Principal, sync: Sync) -> Result<Synced, GroupError> { todo!() }
-    /// Shows that a member is alive.
-    pub async fn heartbeat(&self, principal: &Principal, group: &str, generation: i32, member_id: &str, instance_id: Option<&str>) -> Result<(), GroupError> { todo!() }
-    /// Removes members.
-    pub async fn leave_group(&self, principal: &Principal, group: &str, members: Vec<Leave>) -> Result<Vec<LeftMember>, GroupError> { todo!() }
-    /// Keeps offsets; durable when it returns. One result for each commit, in order.
-    ///
-    /// `generation` is negative and `member_id` empty for a client outside the group protocol.
-    pub async fn commit_offsets(&self, principal: &Principal, group: &str, generation: i32, member_id: &str, instance_id: Option<&str>, commits: Vec<OffsetCommit>) -> Result<Vec<Result<(), CommitError>>, CommitError> { todo!() }
-    /// Committed offsets: those asked for (`None` where nothing is committed), or all of the group's.
-    #[expect(clippy::type_complexity, reason = "a map as a list, in the order asked for")]
-    pub async fn committed_offsets(&self, principal: &Principal, group: &str, partitions: Option<Vec<(TopicName, PartitionIndex)>>) -> Result<Vec<(TopicName, PartitionIndex, Option<CommittedOffset>)>, GroupError> { todo!() }
-    /// Forgets committed offsets, where the group does not subscribe to the topic now.
-    pub async fn delete_offsets(&self, principal: &Principal, group: &str, partitions: Vec<(TopicName, PartitionIndex)>) -> Result<Vec<Result<(), DeleteGroupError>>, DeleteGroupError> { todo!() }
-    /// A group in full.
-    pub async fn describe_group(&self, principal: &Principal, group: &str) -> Result<GroupDescription, GroupError> { todo!() }
-    /// All groups.
-    pub async fn groups(&self, principal: &Principal) -> Vec<GroupSummary> { todo!() }
-    /// Deletes a group without members, with its offsets.
-    pub async fn delete_group(&self, principal: &Principal, group: &str) -> Result<(), DeleteGroupError> { todo!() }
+    pub(crate) fn this(&self) -> &Weak<Broker> {
+        &self.this
+    }
 
-    #[doc(hidden)]
-    pub fn _types(_: TopicId) {}
+    pub(crate) fn engine(&self) -> &Arc<dyn Engine> {
+        &self.engine
+    }
+
+    pub(crate) fn catalog(&self) -> &Mutex<StateLog<Catalog>> {
+        &self.catalog
+    }
+
+    pub(crate) fn topic_table(&self) -> &TopicTable {
+        &self.topics
+    }
+
+    pub(crate) fn topic_changes(&self) -> &tokio::sync::Mutex<()> {
+        &self.topic_changes
+    }
+
+    pub(crate) fn in_flight(&self) -> &InFlight {
+        &self.in_flight
+    }
+
+    pub(crate) fn producer_ids(&self) -> &ProducerIds {
+        &self.producer_ids
+    }
+
+    pub(crate) fn shards(&self) -> &[Arc<Shard>] {
+        &self.shards
+    }
+
+    pub(crate) fn stopping(&self) -> &CancellationToken {
+        &self.stopping
+    }
+
+    pub(crate) fn tasks(&self) -> &TaskTracker {
+        &self.tasks
+    }
+}
+
+async fn recover_catalog(
+    engine: &dyn Engine,
+) -> Result<(Arc<dyn Log>, StateLog<Catalog>), OpenBrokerError> {
+    let log = engine.open(CATALOG_PARTITION, internal_log_config()).await?;
+    let catalog = StateLog::recover(catalog_topic().name, Arc::clone(&log)).await?;
+    Ok((log, catalog))
+}
+
+/// The first start: makes an identity and waits until it is kept.
+async fn identify(
+    catalog: &mut StateLog<Catalog>,
+    clock: &dyn Clock,
+) -> Result<Identity, OpenBrokerError> {
+    let topic = || catalog_topic().name.to_string();
+    let identity = Identity { cluster_id: new_cluster_id(), node_id: NodeId(1) };
+    let command = CatalogCommand::Identified {
+        cluster_id: identity.cluster_id.clone(),
+        node_id: identity.node_id,
+    };
+    let committed = catalog.commit(command, clock.wall());
+    let (_, ticket) =
+        committed.map_err(|source| OpenBrokerError::Append { topic: topic(), source })?;
+    let durable = ticket.durable().await;
+    durable.map_err(|source| OpenBrokerError::Write { topic: topic(), source })?;
+    tracing::info!(cluster_id = %identity.cluster_id, node_id = %identity.node_id, "cluster made");
+    Ok(identity)
+}
+
+/// As Kafka makes them; one that begins with a dash would look like an option to command lines.
+fn new_cluster_id() -> String {
+    loop {
+        let bytes = uuid::Uuid::new_v4().into_bytes();
+        let id = base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, bytes);
+        if !id.starts_with('-') {
+            return id;
+        }
+    }
 }

@@ -30,6 +30,9 @@ pub struct BrokerConfig {
     pub offset_metadata_bytes_max: usize,
     /// `log.retention.check.interval.ms`.
     pub maintenance_interval: Duration,
+    /// How long the start waits for partitions to open; those that take longer open while the
+    /// node serves.
+    pub opening_wait: Duration,
     /// Bytes of batches accepted and not yet durable, over all topics; appends wait above it.
     pub in_flight_bytes_max: ByteSize,
 }
@@ -48,6 +51,7 @@ impl Default for BrokerConfig {
             offsets_retention: Duration::from_secs(7 * 24 * 60 * 60),
             offset_metadata_bytes_max: 4096,
             maintenance_interval: Duration::from_secs(60),
+            opening_wait: Duration::from_secs(30),
             in_flight_bytes_max: ByteSize::mib(256),
         }
     }

@@ -1,10 +1,12 @@
 //! Errors, one enum per operation that fails differently.
 
 use posthouse_log::{
-    AppendError, DeleteError, DurabilityError, OpenError, ReadError, StorageError, TruncateError,
+    AppendError, DeleteError, DurabilityError, OpenError, ReadError, TruncateError,
 };
 use posthouse_record::BatchError;
-use posthouse_types::{LeaderEpoch, NameError, Offset, PartitionIndex, Principal, TopicId, TopicName};
+use posthouse_types::{
+    LeaderEpoch, NameError, Offset, PartitionIndex, Principal, TopicId, TopicName,
+};
 
 /// The authorisation point said no.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -31,7 +33,12 @@ pub enum LookupError {
     #[error("partition {index} of topic {topic} is still opening")]
     Opening { topic: TopicName, index: PartitionIndex },
     #[error("partition {index} of topic {topic} failed and needs a restart")]
-    Failed { topic: TopicName, index: PartitionIndex, #[source] source: StorageError },
+    Failed {
+        topic: TopicName,
+        index: PartitionIndex,
+        #[source]
+        source: OpenError,
+    },
     #[error(transparent)]
     Denied(#[from] Denied),
 }
@@ -45,11 +52,23 @@ pub enum OpenBrokerError {
     #[error("internal topic {topic} has a damaged record at offset {offset}: {reason}")]
     DamagedState { topic: String, offset: Offset, reason: String },
     #[error("cannot read internal topic {topic}")]
-    Read { topic: String, #[source] source: ReadError },
+    Read {
+        topic: String,
+        #[source]
+        source: ReadError,
+    },
     #[error("cannot write internal topic {topic}")]
-    Write { topic: String, #[source] source: DurabilityError },
+    Write {
+        topic: String,
+        #[source]
+        source: DurabilityError,
+    },
     #[error("internal topic {topic} refused a record")]
-    Append { topic: String, #[source] source: AppendError },
+    Append {
+        topic: String,
+        #[source]
+        source: AppendError,
+    },
 }
 
 /// Why a topic was not made.
@@ -111,7 +130,11 @@ pub enum AppendFailure {
     #[error("topic {0} is internal")]
     Internal(TopicName),
     #[error("cannot make topic {name}")]
-    Create { name: TopicName, #[source] source: Box<CreateTopicError> },
+    Create {
+        name: TopicName,
+        #[source]
+        source: Box<CreateTopicError>,
+    },
     #[error(transparent)]
     Append(#[from] AppendError),
     #[error(transparent)]

@@ -4,12 +4,24 @@
 //! Every call takes a [`posthouse_types::Principal`] and passes the one authorisation point. Calls
 //! are asynchronous, because the state they need may one day be on another node.
 
+mod append;
 mod authorize;
+mod background;
 mod broker;
+mod catalog;
 mod config;
+mod coordinate;
 mod errors;
 mod fetch;
+#[doc(hidden)]
+pub mod fuzzing;
 mod groups;
+mod in_flight;
+mod metrics;
+mod offsets;
+mod partition;
+mod producers;
+mod state;
 mod topics;
 
 pub use authorize::{Operation, Resource};
@@ -21,8 +33,8 @@ pub use errors::{
 };
 pub use fetch::{Fetch, FetchPartition, Fetched, FetchedPartition, Isolation};
 pub use groups::{
-    CommittedOffset, GroupDescription, GroupMember, GroupState, GroupSummary, Join, Joined,
-    Leave, LeftMember, OffsetCommit, Sync, Synced,
+    CommittedOffset, GroupDescription, GroupMember, GroupState, GroupSummary, Join, Joined, Leave,
+    LeftMember, OffsetCommit, Sync, Synced,
 };
 pub use topics::{
     Column, ColumnFormat, ConfigChange, ConfigEntry, CreateTopic, DecodeFailure, OffsetSpec,

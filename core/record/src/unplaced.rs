@@ -3,11 +3,11 @@
 //! Owns its bytes alone, so that it can be given its offsets where it lies. Which offsets, and
 //! whether its producer may write, the log decides.
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use posthouse_types::{LeaderEpoch, Offset, Timestamp};
 
 use crate::header::{self, layout};
-use crate::{BATCH_HEADER_BYTES, Batch, BatchError, BatchHeader, Compression, Records};
+use crate::{BATCH_HEADER_BYTES, Batch, BatchError, BatchHeader, Records};
 
 /// A batch from a producer: checked, not yet given its offsets. Owns its bytes alone.
 #[derive(Debug)]
@@ -100,11 +100,7 @@ impl UnplacedBatch {
     /// of the iterator.
     pub fn records(&self, bytes_max: usize) -> Result<Records, BatchError> {
         let stored = &self.bytes[BATCH_HEADER_BYTES..];
-        let data = match self.header.compression {
-            Compression::None => Bytes::copy_from_slice(stored),
-            codec => codec.decompress(stored, bytes_max)?,
-        };
-        Ok(Records::new(data, self.header))
+        Ok(Records::new(self.header.compression.decompress(stored, bytes_max)?, self.header))
     }
 
     /// Checks every record, and that each has a key: what a compacted topic asks of a producer.

@@ -5,6 +5,7 @@
 mod build;
 mod damage;
 mod expansion;
+mod golden;
 mod patch;
 mod rebuild;
 mod support;

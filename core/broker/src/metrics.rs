@@ -1,0 +1,82 @@
+//! The broker's metrics.
+
+use metrics::{counter, gauge, histogram};
+
+/// A batch was accepted.
+pub(crate) fn batch_appended(bytes: usize, records: u32) {
+    counter!("posthouse_broker_append_bytes_total").increment(wide(bytes));
+    counter!("posthouse_broker_append_records_total").increment(u64::from(records));
+}
+
+/// A batch was refused.
+pub(crate) fn batch_refused() {
+    counter!("posthouse_broker_append_refused_total").increment(1);
+}
+
+/// An append waited because too many bytes were accepted and not yet durable.
+pub(crate) fn append_waited() {
+    counter!("posthouse_broker_append_memory_waits_total").increment(1);
+}
+
+/// A fetch was answered.
+pub(crate) fn fetched(bytes: usize) {
+    counter!("posthouse_broker_fetch_bytes_total").increment(wide(bytes));
+}
+
+/// What the node holds.
+pub(crate) fn inventory(topics: usize, partitions: usize, stored_bytes: u64) {
+    gauge!("posthouse_broker_topics_count").set(approximate(wide(topics)));
+    gauge!("posthouse_broker_partitions_count").set(approximate(wide(partitions)));
+    gauge!("posthouse_broker_stored_bytes").set(approximate(stored_bytes));
+}
+
+/// Groups known.
+pub(crate) fn groups(count: usize) {
+    gauge!("posthouse_broker_groups_count").set(approximate(wide(count)));
+}
+
+/// Bytes accepted and not yet seen to be durable.
+pub(crate) fn in_flight(bytes: usize) {
+    gauge!("posthouse_broker_in_flight_bytes").set(approximate(wide(bytes)));
+}
+
+/// A partition could not be opened, or could not be maintained.
+pub(crate) fn partition_failed(stage: &'static str) {
+    counter!("posthouse_broker_partition_failures_total", "stage" => stage).increment(1);
+}
+
+/// Retention and compaction went over every partition.
+pub(crate) fn maintained(seconds: f64, freed_bytes: u64) {
+    histogram!("posthouse_broker_maintenance_duration_seconds").record(seconds);
+    counter!("posthouse_broker_maintenance_freed_bytes_total").increment(freed_bytes);
+}
+
+/// A snapshot of internal state was written.
+pub(crate) fn snapshot_written(bytes: usize) {
+    counter!("posthouse_broker_snapshot_bytes_total").increment(wide(bytes));
+}
+
+/// Offsets were committed.
+pub(crate) fn offsets_committed(count: usize) {
+    counter!("posthouse_broker_offset_commits_total").increment(wide(count));
+}
+
+/// Groups lost offsets that were past their retention.
+pub(crate) fn offsets_expired(groups: usize) {
+    counter!("posthouse_broker_groups_expired_total").increment(wide(groups));
+}
+
+/// What a group came to could not be kept.
+pub(crate) fn group_write_failed() {
+    counter!("posthouse_broker_group_write_failures_total").increment(1);
+}
+
+fn wide(count: usize) -> u64 {
+    u64::try_from(count).expect("a usize fits 64 bits")
+}
+
+/// Gauges are floating point; above 2^53 the last digits do not matter.
+#[expect(clippy::cast_precision_loss, reason = "a gauge is an approximation")]
+fn approximate(value: u64) -> f64 {
+    value as f64
+}

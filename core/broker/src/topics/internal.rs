@@ -1,0 +1,71 @@
+//! The topics that Posthouse keeps for itself.
+//!
+//! Their identities are fixed, because they are opened before anything is known. Their logs are cut
+//! by snapshots and by nothing else.
+
+use std::collections::BTreeMap;
+
+use posthouse_log::{CleanupPolicy, Durability, LogConfig, TimestampType};
+use posthouse_types::{ByteSize, PartitionId, PartitionIndex, TopicId, TopicName};
+use uuid::Uuid;
+
+use super::Topic;
+
+const CATALOG_ID: TopicId = TopicId(Uuid::from_u128(1));
+const OFFSETS_ID: TopicId = TopicId(Uuid::from_u128(2));
+
+/// The catalog's one partition.
+pub(crate) const CATALOG_PARTITION: PartitionId =
+    PartitionId { topic: CATALOG_ID, index: PartitionIndex::ZERO };
+
+/// Partitions of `__consumer_offsets`. Groups are spread over them by name, for as long as the data
+/// lives, so this can never change.
+pub(crate) const OFFSETS_PARTITIONS: u32 = 8;
+
+/// `__posthouse_catalog`.
+pub(crate) fn catalog_topic() -> Topic {
+    internal_topic(CATALOG_ID, "__posthouse_catalog", 1)
+}
+
+/// `__consumer_offsets`.
+pub(crate) fn offsets_topic() -> Topic {
+    internal_topic(OFFSETS_ID, "__consumer_offsets", OFFSETS_PARTITIONS)
+}
+
+/// One partition of `__consumer_offsets`.
+pub(crate) fn offsets_partition(index: u32) -> PartitionId {
+    PartitionId { topic: OFFSETS_ID, index: PartitionIndex::new(index) }
+}
+
+/// Whether a topic is one of these.
+pub(crate) fn is_internal(topic: TopicId) -> bool {
+    topic == CATALOG_ID || topic == OFFSETS_ID
+}
+
+/// Small segments, so that cutting the head gives space back; no retention; always synced.
+pub(crate) fn internal_log_config() -> LogConfig {
+    LogConfig {
+        segment_bytes: ByteSize::mib(16),
+        retention_bytes: None,
+        retention_age: None,
+        cleanup: CleanupPolicy { delete: false, compact: false },
+        // A group's record is one batch; see `groups::limits`.
+        batch_bytes_max: ByteSize::mib(32),
+        timestamps: TimestampType::CreateTime,
+        durability: Durability::Fsync,
+        ..LogConfig::default()
+    }
+}
+
+fn internal_topic(id: TopicId, name: &str, partitions: u32) -> Topic {
+    Topic {
+        id,
+        name: TopicName::new(name).expect("a constant name is valid"),
+        kafka_alias: name.to_owned(),
+        partitions,
+        internal: true,
+        overrides: BTreeMap::new(),
+        config: internal_log_config(),
+        schema: None,
+    }
+}

@@ -1,0 +1,24 @@
+//! Topics: what they are, their settings, and making, changing and deleting them.
+//!
+//! A change is checked against the catalog, written to it, and shown to callers once it is durable.
+
+mod alter;
+mod create;
+mod delete;
+mod internal;
+mod open;
+mod query;
+mod settings;
+mod table;
+mod types;
+
+pub use types::{
+    Column, ColumnFormat, ConfigChange, ConfigEntry, CreateTopic, DecodeFailure, OffsetSpec,
+    PartitionStatus, Topic, TopicRef, TopicSchema,
+};
+
+pub(crate) use internal::{
+    CATALOG_PARTITION, OFFSETS_PARTITIONS, catalog_topic, internal_log_config, is_internal,
+    offsets_partition, offsets_topic,
+};
+pub(crate) use table::{OpenTopic, TopicTable};

@@ -1,0 +1,29 @@
+//! A function for every decoder, which may be fed anything.
+//!
+//! A target returns when its input is refused, and panics when a promise is broken: a decoder that
+//! panics, or two ways of reading the same bytes that disagree. `tests/replay` feeds each its corpus
+//! and mutations of it on stable Rust; the `fuzz` package beside this one feeds it to cargo-fuzz.
+//!
+//! # Invariants
+//! - A target has no state, does no I/O and gives the same outcome for the same input.
+//! - A target takes little memory whatever the input says; the replay measures it.
+
+pub mod broker;
+pub mod record;
+
+/// A decoder under test.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    /// Names its corpus, `fuzz/corpus/<name>`, and its cargo-fuzz binary.
+    pub name: &'static str,
+    /// Feeds it.
+    pub run: fn(&[u8]),
+}
+
+/// Every target of this build.
+pub fn all() -> Vec<Target> {
+    let mut targets = Vec::new();
+    targets.extend_from_slice(record::TARGETS);
+    targets.extend_from_slice(broker::TARGETS);
+    targets
+}
