@@ -1,2 +1,4 @@
 #![no_main]
-libfuzzer_sys::fuzz_target!(|input: &[u8]| posthouse_fuzz_targets::broker::fuzzing::group_record(input));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| {
+    posthouse_fuzz_targets::broker::fuzz::group_record(input);
+});

@@ -1,2 +1,4 @@
 #![no_main]
-libfuzzer_sys::fuzz_target!(|input: &[u8]| posthouse_fuzz_targets::record::lz4(input));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| {
+    posthouse_fuzz_targets::record::lz4(input);
+});

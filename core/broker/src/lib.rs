@@ -14,7 +14,7 @@ mod coordinate;
 mod errors;
 mod fetch;
 #[doc(hidden)]
-pub mod fuzzing;
+pub mod fuzz;
 mod groups;
 mod in_flight;
 mod metrics;

@@ -1,4 +1,5 @@
-//! Entry points for fuzz targets and their replay in tests: arbitrary bytes in, nothing out.
+//! Entry points for fuzz targets and their replay in tests: arbitrary bytes in, and out whether they
+//! could be read.
 //!
 //! Whatever the bytes, these return, without a panic and without memory out of proportion.
 
@@ -17,9 +18,10 @@ use crate::codec::{fetch, message, produce};
 /// LIMIT: what a fuzzed length prefix may ask for.
 const FRAME_BYTES_MAX: usize = 1024 * 1024;
 
-/// A byte stream: frames, headers and bodies.
-pub fn stream(mut input: &[u8]) {
+/// A byte stream: frames, headers and bodies. Says whether any request was read.
+pub fn stream(mut input: &[u8]) -> bool {
     let mut frames = Frames::new(FRAME_BYTES_MAX);
+    let mut read = false;
     while !input.is_empty() {
         let mut wrote = 0;
         for slice in &mut frames.spare() {
@@ -28,17 +30,18 @@ pub fn stream(mut input: &[u8]) {
         frames.advance(wrote);
         loop {
             match frames.next() {
-                Ok(Some(frame)) => self::frame(frame),
+                Ok(Some(frame)) => read |= self::frame(frame),
                 Ok(None) => break,
-                Err(_) => return,
+                Err(_) => return read,
             }
         }
     }
+    read
 }
 
 /// One request: its header and its body.
-pub fn request(input: &[u8]) {
-    frame(BytesMut::from(input));
+pub fn request(input: &[u8]) -> bool {
+    frame(BytesMut::from(input))
 }
 
 fn fill(slice: &mut IoSliceMut<'_>, input: &mut &[u8]) -> usize {
@@ -48,10 +51,12 @@ fn fill(slice: &mut IoSliceMut<'_>, input: &mut &[u8]) -> usize {
     count
 }
 
-fn frame(frame: BytesMut) {
-    if let Ok(Incoming::Request(request)) = header::decode(frame) {
-        // Whether it decodes is the caller's luck; that it returns is the claim.
-        let _ = body(request.api, request.version, request.body.freeze());
+fn frame(frame: BytesMut) -> bool {
+    match header::decode(frame) {
+        Ok(Incoming::Request(request)) => {
+            body(request.api, request.version, request.body.freeze()).is_ok()
+        }
+        _ => false,
     }
 }
 

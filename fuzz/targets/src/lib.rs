@@ -1,6 +1,6 @@
 //! A function for every decoder, which may be fed anything.
 //!
-//! A target returns when its input is refused, and panics when a promise is broken: a decoder that
+//! A target says whether its input could be read, and panics when a promise is broken: a decoder that
 //! panics, or two ways of reading the same bytes that disagree. `tests/replay` feeds each its corpus
 //! and mutations of it on stable Rust; the `fuzz` package beside this one feeds it to cargo-fuzz.
 //!
@@ -9,6 +9,7 @@
 //! - A target takes little memory whatever the input says; the replay measures it.
 
 pub mod broker;
+pub mod kafka;
 pub mod record;
 
 /// A decoder under test.
@@ -16,8 +17,8 @@ pub mod record;
 pub struct Target {
     /// Names its corpus, `fuzz/corpus/<name>`, and its cargo-fuzz binary.
     pub name: &'static str,
-    /// Feeds it.
-    pub run: fn(&[u8]),
+    /// Feeds it, and says whether the input could be read.
+    pub run: fn(&[u8]) -> bool,
 }
 
 /// Every target of this build.
@@ -25,5 +26,6 @@ pub fn all() -> Vec<Target> {
     let mut targets = Vec::new();
     targets.extend_from_slice(record::TARGETS);
     targets.extend_from_slice(broker::TARGETS);
+    targets.extend_from_slice(kafka::TARGETS);
     targets
 }

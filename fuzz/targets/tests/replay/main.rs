@@ -25,13 +25,12 @@ const ITERATIONS_DEFAULT: u64 = 20_000;
 const SEED_DEFAULT: u64 = 0x706f_7374;
 
 #[test]
-fn every_corpus_entry_is_survived() {
+fn every_corpus_entry_is_survived_and_some_are_read() {
     for target in all() {
         let entries = corpus::entries(target.name);
         assert!(!entries.is_empty(), "fuzz/corpus/{} has no entry", target.name);
-        for entry in &entries {
-            feed(target, entry);
-        }
+        let read = entries.iter().filter(|entry| feed(target, entry).read).count();
+        assert!(read > 0, "{} reads none of its {} entries", target.name, entries.len());
     }
 }
 
@@ -50,13 +49,15 @@ fn mutations_are_survived() {
     println!("POSTHOUSE_FUZZ_SEED={seed} POSTHOUSE_FUZZ_ITERATIONS={iterations}");
     for target in all() {
         let started = Instant::now();
-        let mut peak = 0;
+        let (mut peak, mut read) = (0, 0);
         let mut mutator = Mutator::new(seed, corpus::entries(target.name));
         for _ in 0..iterations {
-            peak = peak.max(feed(target, &mutator.next_input()));
+            let outcome = feed(target, &mutator.next_input());
+            peak = peak.max(outcome.peak);
+            read += u64::from(outcome.read);
         }
-        let elapsed = started.elapsed();
-        println!("{}: {iterations} inputs in {elapsed:.1?}, at most {peak} bytes", target.name);
+        let (name, elapsed) = (target.name, started.elapsed());
+        println!("{name}: {read} of {iterations} read in {elapsed:.1?}, at most {peak} bytes held");
     }
 }
 
@@ -69,12 +70,18 @@ fn memory_that_is_taken_is_seen() {
     assert_eq!(nothing, 0);
 }
 
-/// Runs `target` and gives the most memory it held.
-fn feed(target: Target, input: &[u8]) -> usize {
+/// What came of an input.
+struct Outcome {
+    read: bool,
+    /// The most bytes held.
+    peak: usize,
+}
+
+fn feed(target: Target, input: &[u8]) -> Outcome {
     let outcome = catch_unwind(AssertUnwindSafe(|| meter::peak_of(|| (target.run)(input))));
     match outcome {
-        Ok(((), peak)) if peak <= MEMORY_BYTES_MAX => peak,
-        Ok(((), peak)) => {
+        Ok((read, peak)) if peak <= MEMORY_BYTES_MAX => Outcome { read, peak },
+        Ok((_, peak)) => {
             panic!("{} held {peak} bytes for input {}", target.name, hex(input))
         }
         Err(panic) => {
