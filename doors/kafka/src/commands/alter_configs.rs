@@ -14,6 +14,7 @@ pub(super) async fn handle(call: Call, request: AlterConfigsRequest) -> AlterCon
     for resource in request.resources {
         let altered = alter(&call, &resource, request.validate_only).await;
         let answer = AlterConfigsResourceResponse::default()
+            .with_error_message(None)
             .with_resource_type(resource.resource_type)
             .with_resource_name(resource.resource_name);
         responses.push(match altered {

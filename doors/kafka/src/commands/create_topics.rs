@@ -32,7 +32,7 @@ pub(super) async fn handle(call: Call, request: CreateTopicsRequest) -> CreateTo
             true => Err(Refusal::new(Code::InvalidRequest, "the topic is named more than once")),
             false => create(&call, topic, request.validate_only).await,
         };
-        let answer = CreatableTopicResult::default().with_name(name);
+        let answer = CreatableTopicResult::default().with_name(name).with_error_message(None);
         results.push(match created {
             Ok(topic) => describe(&call, answer, &topic, request.validate_only),
             Err(refusal) => answer

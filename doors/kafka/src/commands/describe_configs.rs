@@ -29,6 +29,7 @@ pub(super) async fn handle(call: Call, request: DescribeConfigsRequest) -> Descr
     for resource in request.resources {
         let described = describe(&call, &resource, wants).await;
         let answer = DescribeConfigsResult::default()
+            .with_error_message(None)
             .with_resource_type(resource.resource_type)
             .with_resource_name(resource.resource_name);
         results.push(match described {

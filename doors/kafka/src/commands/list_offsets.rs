@@ -14,6 +14,8 @@ use crate::errors::Refusal;
 use crate::node::{Call, topic_ref};
 
 const READ_COMMITTED: i8 = 1;
+/// The first version that tells the epoch of the offset.
+const LEADER_EPOCH_FROM: i16 = 4;
 
 /// The timestamps that are words.
 const LATEST: i64 = -1;
@@ -41,7 +43,7 @@ pub(super) async fn handle(call: Call, request: ListOffsetsRequest) -> ListOffse
             let answer = ListOffsetsPartitionResponse::default()
                 .with_partition_index(partition.partition_index);
             partitions.push(match found {
-                Ok(Some(found)) => fill(answer, &partition, found),
+                Ok(Some(found)) => fill(call.version, answer, &partition, found),
                 Ok(None) => answer,
                 Err(refusal) => answer.with_error_code(refusal.code.code()),
             });
@@ -86,14 +88,15 @@ fn spec(timestamp: i64) -> Result<Option<OffsetSpec>, Refusal> {
 }
 
 fn fill(
+    version: i16,
     answer: ListOffsetsPartitionResponse,
     asked: &ListOffsetsPartition,
     found: TimestampOffset,
 ) -> ListOffsetsPartitionResponse {
     // The ends of a log are not records, so they have no timestamp.
     let is_record = asked.timestamp >= 0 || asked.timestamp == MAX_TIMESTAMP;
-    answer
+    let answer = answer
         .with_timestamp(if is_record { found.timestamp.as_ms() } else { -1 })
-        .with_offset(found.offset.value())
-        .with_leader_epoch(found.epoch.0)
+        .with_offset(found.offset.value());
+    if version >= LEADER_EPOCH_FROM { answer.with_leader_epoch(found.epoch.0) } else { answer }
 }
