@@ -161,15 +161,18 @@ pub(crate) struct Settled {
 impl Settled {
     /// Waits.
     pub(crate) async fn wait(self) -> Result<(), DurabilityError> {
-        if self.log.ends().durable_end >= self.until {
-            return Ok(());
+        let mut moves = self.log.watch();
+        loop {
+            // Asked of the log, because the end of what is written moves without telling watchers.
+            let ends = self.log.ends();
+            if ends.durable_end >= self.until {
+                return Ok(());
+            }
+            if ends.written_end < self.until {
+                return Err(DurabilityError::Closed);
+            }
+            moves.changed().await.map_err(|_| DurabilityError::Closed)?;
         }
-        let mut ends = self.log.watch();
-        let decided = ends
-            .wait_for(|ends| ends.durable_end >= self.until || ends.written_end < self.until)
-            .await
-            .map_err(|_| DurabilityError::Closed)?;
-        if decided.durable_end >= self.until { Ok(()) } else { Err(DurabilityError::Closed) }
     }
 }
 

@@ -6,7 +6,7 @@ use kafka_protocol::messages::delete_records_response::{
     DeleteRecordsPartitionResult, DeleteRecordsTopicResult,
 };
 use kafka_protocol::messages::{DeleteRecordsRequest, DeleteRecordsResponse};
-use posthouse_broker::TopicRef;
+use posthouse_broker::{AlterTopicError, TopicRef};
 use posthouse_types::{Offset, PartitionIndex};
 
 use crate::errors::Refusal;
@@ -56,5 +56,14 @@ async fn delete(
     call.broker()
         .delete_records(&call.principal, topic, index, to)
         .await
-        .map_err(|error| Refusal::from(&error))
+        .map_err(|error| refuse(&error))
+}
+
+/// A topic that only compaction cleans keeps its head; Kafka has a code of its own for asking.
+fn refuse(error: &AlterTopicError) -> Refusal {
+    let refusal = Refusal::from(error);
+    match error {
+        AlterTopicError::Config { .. } => Refusal { code: Code::PolicyViolation, ..refusal },
+        _ => refusal,
+    }
 }
