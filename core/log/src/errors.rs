@@ -55,6 +55,12 @@ pub enum OpenError {
         /// The newest format known.
         supported: u32,
     },
+    /// The file that says which format the data has cannot be read as one.
+    #[error("{} does not say which format the data has; restore it from a backup", path.display())]
+    DamagedFormat {
+        /// The file.
+        path: PathBuf,
+    },
     /// The data directory is in use.
     #[error("{} is in use by another process{}", path.display(), holder.map(|pid| format!(" (pid {pid})")).unwrap_or_default())]
     InUse {

@@ -11,9 +11,11 @@ mod appender;
 mod chunk;
 mod compaction;
 mod config;
+mod disk;
 mod engine;
 mod epochs;
 mod errors;
+mod local;
 mod memory;
 mod metrics;
 mod producers;
@@ -27,6 +29,7 @@ mod ticket;
 
 pub use chunk::{Chunk, FileRange};
 pub use config::{CleanupPolicy, Durability, LogConfig, TimestampType};
+pub use disk::{Disk, DiskFile, RealDisk};
 pub use engine::{
     Appended, Engine, EpochStart, Log, LogEnds, Maintained, ProducerState, ReadLimit,
     TimestampOffset,
@@ -35,5 +38,6 @@ pub use errors::{
     AppendError, DeleteError, DurabilityError, MaintenanceError, OpenError, ReadError,
     StorageError, TruncateError,
 };
+pub use local::{LocalConfig, LocalEngine};
 pub use memory::{MemoryConfig, MemoryEngine, MemoryStore};
 pub use ticket::Ticket;

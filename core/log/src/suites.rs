@@ -7,7 +7,9 @@ use futures::future::BoxFuture;
 use posthouse_types::{ManualClock, Timestamp};
 
 use crate::testkit::Harness;
-use crate::{Engine, MemoryConfig, MemoryEngine, MemoryStore, contract_suite};
+use crate::{
+    Engine, LocalConfig, LocalEngine, MemoryConfig, MemoryEngine, MemoryStore, contract_suite,
+};
 
 const START_MS: i64 = 1_700_000_000_000;
 
@@ -54,3 +56,51 @@ impl Harness for Memory {
 }
 
 contract_suite!(memory, Memory::new());
+
+/// The local engine on the machine's own disk.
+struct Local {
+    directory: tempfile::TempDir,
+    engine: Option<Arc<LocalEngine>>,
+    clock: ManualClock,
+}
+
+impl Local {
+    async fn new() -> Local {
+        let clock = ManualClock::new(Timestamp::from_ms(START_MS));
+        let directory = tempfile::tempdir().expect("the machine has room for a test");
+        let mut local = Local { directory, engine: None, clock };
+        local.start();
+        local
+    }
+
+    fn start(&mut self) {
+        let config = LocalConfig::new(self.directory.path());
+        let clock = Arc::new(self.clock.clone());
+        self.engine = Some(LocalEngine::open(config, clock).expect("the data directory opens"));
+    }
+}
+
+impl Harness for Local {
+    fn engine(&self) -> Arc<dyn Engine> {
+        self.engine.clone().expect("an engine is there between restarts")
+    }
+
+    fn clock(&self) -> &ManualClock {
+        &self.clock
+    }
+
+    /// Commits begin by themselves.
+    fn flush(&self) {}
+
+    fn restart(&mut self) -> BoxFuture<'_, ()> {
+        async {
+            if let Some(engine) = self.engine.take() {
+                engine.shutdown().await.expect("the machine's disk works");
+            }
+            self.start();
+        }
+        .boxed()
+    }
+}
+
+contract_suite!(local, Local::new());
