@@ -88,6 +88,7 @@ impl LocalLog {
     }
 
     fn swap(&self, old: &Arc<Segment>, fresh: Segment) -> Result<(), MaintenanceError> {
+        old.pin()?;
         let writer = self.writer.lock();
         let mut name = old.path.clone().into_os_string();
         name.push(".new");

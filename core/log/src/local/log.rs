@@ -5,7 +5,8 @@
 //! caller's wish, run on blocking threads.
 //!
 //! # Invariants
-//! - Lock order: `maintenance`, `writer`, `appender`, `segments`. None is held across an await.
+//! - Lock order: `maintenance`, `writer`, `appender`, `segments`, `epochs`. None is held across an
+//!   await.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,6 +26,7 @@ use super::tail::{Tail, TailBudget};
 use super::writer::{Segments, Writer};
 use crate::admission::admit;
 use crate::appender::Appender;
+use crate::epochs::EpochHistory;
 use crate::ticket::Progress;
 use crate::{
     AppendError, Appended, Chunk, DurabilityError, EpochStart, Log, LogConfig, LogEnds, Maintained,
@@ -51,6 +53,8 @@ pub(crate) struct LocalLog {
     pub(crate) progress: Progress,
     pub(crate) segments: RwLock<Vec<Arc<Segment>>>,
     pub(crate) writer: Mutex<Writer>,
+    /// The writer's, for callers that must not wait for the disk.
+    epochs: Mutex<EpochHistory>,
     pub(crate) tail: Arc<Tail>,
     /// Held by whatever deletes or rewrites stored batches.
     pub(crate) maintenance: Mutex<()>,
@@ -75,6 +79,7 @@ impl LocalLog {
     pub(crate) fn new(start: LogStart) -> Arc<LocalLog> {
         let mut writer = start.writer;
         writer.epochs.begin(start.epoch, start.next);
+        let epochs = Mutex::new(writer.epochs.clone());
         let appender = Appender::new(start.next, writer.producers.clone(), start.config);
         let progress = Progress::new(writer.log_start, start.next);
         Arc::new_cyclic(|itself| LocalLog {
@@ -85,6 +90,7 @@ impl LocalLog {
             progress,
             segments: RwLock::new(start.segments),
             writer: Mutex::new(writer),
+            epochs,
             tail: Arc::default(),
             maintenance: Mutex::new(()),
             queued: AtomicBool::new(false),
@@ -115,7 +121,10 @@ impl LocalLog {
         let mut writer = self.writer.lock();
         let (batches, config) = {
             let mut appender = self.appender.lock();
-            (appender.take_queue(), Arc::clone(&appender.config))
+            let queue = appender.take_queue();
+            // After the end of this log's life the directory may be another's.
+            let is_open = appender.check_open().is_ok();
+            (if is_open { queue } else { Vec::new() }, Arc::clone(&appender.config))
         };
         let Some(last) = batches.last() else { return };
         let end = last.header().last_offset().plus(1);
@@ -123,6 +132,7 @@ impl LocalLog {
         let count = batches.len() as u64;
         let now = self.shared.clock.wall();
         let written = writer.write(&batches, &config, now, &mut Segments(&self.segments));
+        self.show_epochs(&writer);
         drop(writer);
         match written {
             Ok(()) => {
@@ -131,6 +141,14 @@ impl LocalLog {
                 metrics::committed(bytes as u64, count, self.shared.clock.now() - began);
             }
             Err(error) => self.fail(error),
+        }
+    }
+
+    /// Shows callers the writer's epochs as they are now.
+    pub(crate) fn show_epochs(&self, writer: &Writer) {
+        let mut shown = self.epochs.lock();
+        if *shown != writer.epochs {
+            shown.clone_from(&writer.epochs);
         }
     }
 
@@ -251,10 +269,10 @@ impl Log for LocalLog {
                 let segments = log.segments.read().clone();
                 read_segments(&segments, &log.shared.handles, from, limit)
             };
-            let chunks = self.on_disk(cold).await.ok_or(ReadError::Closed)??;
-            // Retention may have passed while the disk was read.
+            let chunks = self.on_disk(cold).await.ok_or(ReadError::Closed)?;
+            // Retention may have passed while the disk was read, and then that is the answer.
             self.progress.check_readable(from)?;
-            Ok(chunks)
+            chunks
         }
         .boxed()
     }
@@ -268,7 +286,7 @@ impl Log for LocalLog {
     }
 
     fn epoch_history(&self) -> Vec<EpochStart> {
-        self.writer.lock().epochs.entries().to_vec()
+        self.epochs.lock().entries().to_vec()
     }
 
     fn offset_for_timestamp(

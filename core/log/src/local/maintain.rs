@@ -95,6 +95,7 @@ impl LocalLog {
             return Err(error);
         }
         writer.epochs.trim(to);
+        self.show_epochs(writer);
         self.progress.set_log_start(to);
         Ok(())
     }

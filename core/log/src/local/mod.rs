@@ -45,6 +45,9 @@ use self::writer::{Writer, WriterStart};
 use crate::disk::{Disk, RealDisk, storage};
 use crate::{DeleteError, DurabilityError, Engine, Log, LogConfig, OpenError, StorageError};
 
+/// Openings and deletions that may go on at once.
+const TURNS: usize = 16;
+
 /// How the engine uses its machine.
 #[derive(Clone, Debug)]
 pub struct LocalConfig {
@@ -83,6 +86,8 @@ pub struct LocalEngine {
     /// `None` after shutdown.
     logs: Mutex<Option<HashMap<PartitionId, Arc<LocalLog>>>>,
     deletions: AtomicU64,
+    /// One opening or deletion at a time for each partition; a partition is hashed to one of these.
+    turns: [Mutex<()>; TURNS],
     /// For blocking threads, which keep the engine alive.
     itself: Weak<LocalEngine>,
     /// Held until shutdown.
@@ -120,6 +125,7 @@ impl LocalEngine {
             incarnation: Mutex::new(incarnation),
             logs: Mutex::new(Some(HashMap::new())),
             deletions: AtomicU64::new(0),
+            turns: Default::default(),
             lock: Mutex::new(Some(lock)),
         }))
     }
@@ -129,6 +135,7 @@ impl LocalEngine {
         partition: PartitionId,
         config: LogConfig,
     ) -> Result<Arc<dyn Log>, OpenError> {
+        let _turn = self.turn(partition).lock();
         let older = self.logs.lock().as_mut().ok_or(OpenError::Closed)?.remove(&partition);
         if let Some(older) = &older {
             older.commit_queue();
@@ -165,6 +172,7 @@ impl LocalEngine {
     }
 
     fn delete_now(&self, partition: PartitionId) -> Result<(), DeleteError> {
+        let _turn = self.turn(partition).lock();
         let open = self.logs.lock().as_mut().ok_or(DeleteError::Closed)?.remove(&partition);
         if let Some(log) = open {
             log.end(DurabilityError::Closed);
@@ -189,6 +197,11 @@ impl LocalEngine {
             disk.remove_directory(&topic).map_err(storage("remove", &topic))?;
         }
         Ok(())
+    }
+
+    fn turn(&self, partition: PartitionId) -> &Mutex<()> {
+        let spread = partition.topic.0.as_u64_pair().1 ^ u64::from(partition.index.value());
+        &self.turns[usize::try_from(spread).unwrap_or(0) % TURNS]
     }
 
     fn stored_now(&self) -> Result<Vec<PartitionId>, OpenError> {

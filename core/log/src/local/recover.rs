@@ -53,7 +53,9 @@ pub(crate) fn recover(
         names.iter().filter_map(|name| paths::parse_segment(name)).collect();
     bases.sort_unstable();
     let known = load_checkpoint(&**disk, directory)?;
+    let covered = known.segments.last().map_or(Offset::ZERO, |last| last.next);
     let mut recovery = Recovery {
+        covered,
         disk,
         directory,
         partition,
@@ -84,6 +86,8 @@ struct Recovery<'a> {
     directory: &'a Path,
     partition: PartitionId,
     now: Timestamp,
+    /// What the checkpoint's epochs and producers already know of.
+    covered: Offset,
     /// Segments as the checkpoint tells of them.
     trusted: Vec<SegmentFacts>,
     /// Epochs and producers, first as of the checkpoint, then moved on by every batch after it.
@@ -154,8 +158,10 @@ impl Recovery<'_> {
                 return Ok((facts, Some(error)));
             }
             self.scanned += header.size as u64;
-            self.known.epochs.begin(header.leader_epoch, header.base_offset);
-            self.known.producers.record(&header, self.now);
+            if header.base_offset >= self.covered {
+                self.known.epochs.begin(header.leader_epoch, header.base_offset);
+                self.known.producers.record(&header, self.now);
+            }
             if let Some(index) = index.as_deref_mut() {
                 index.note(&header, facts.bytes, facts.max_timestamp);
             }

@@ -38,6 +38,8 @@ struct State {
     index: Option<Arc<SparseIndex>>,
     /// `None` until a reader needs it, and again when too many files are open.
     file: Option<Arc<dyn DiskFile>>,
+    /// The file under this segment's name is about to be another; the open one is kept.
+    pinned: bool,
 }
 
 /// A piece of a segment, and what was left to be said about the end of it.
@@ -55,7 +57,7 @@ impl Segment {
         index: Option<SparseIndex>,
     ) -> Segment {
         let base = facts.base;
-        let state = State { facts, index: index.map(Arc::new), file: None };
+        let state = State { facts, index: index.map(Arc::new), file: None, pinned: false };
         Segment {
             base,
             path: paths::segment(directory, base),
@@ -89,7 +91,21 @@ impl Segment {
 
     /// Closes the file until the next reader; readers that have it keep it.
     pub(crate) fn release_file(&self) {
-        self.state.lock().file = None;
+        let mut state = self.state.lock();
+        if !state.pinned {
+            state.file = None;
+        }
+    }
+
+    /// Opens the file for good, so that readers which still have this segment when another takes its
+    /// name go on reading what its index describes.
+    ///
+    /// # Errors
+    /// [`ReadError::Storage`].
+    pub(crate) fn pin(&self) -> Result<(), ReadError> {
+        self.state.lock().pinned = true;
+        self.index()?;
+        self.file().map(drop)
     }
 
     /// Whether [`Segment::file`] would open the file.
