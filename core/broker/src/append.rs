@@ -1,14 +1,11 @@
 //! Taking batches in.
 
 use bytes::BytesMut;
-use posthouse_log::{AppendError, Appended};
+use posthouse_log::Appended;
 use posthouse_record::{BatchError, BatchHeader, UnplacedBatch};
 use posthouse_types::{Offset, PartitionIndex, Principal};
 
-use crate::{AppendFailure, Broker, Operation, Topic, TopicRef, metrics};
-
-/// LIMIT: what a batch may expand to where its keys have to be looked at.
-const EXPANDED_BYTES_MAX: usize = 128 << 20;
+use crate::{AppendFailure, Broker, Operation, TopicRef, metrics};
 
 impl Broker {
     /// Appends one encoded batch, patched in place. Waits only for memory.
@@ -46,31 +43,15 @@ impl Broker {
             return Err(AppendFailure::Internal(open.topic.name.clone()));
         }
         let partition = open.partition(index)?;
-        let batch = admit(&open.topic, batch)?;
+        // Size, keys and timestamps are the log's to check, which knows the topic's settings.
+        let batch = UnplacedBatch::check(batch)?;
+        check_header(batch.header())?;
         let (size, records) = (batch.size(), batch.header().record_count);
         let reservation = self.in_flight().reserve(size, self.topic_table()).await;
         let appended = partition.append(batch, reservation)?;
         metrics::batch_appended(size, records);
         Ok(appended)
     }
-}
-
-/// Checks a client's batch as far as the log does not.
-fn admit(topic: &Topic, batch: BytesMut) -> Result<UnplacedBatch, AppendFailure> {
-    let max = topic.config.batch_bytes_max.0;
-    if u64::try_from(batch.len()).is_ok_and(|size| size > max) {
-        return Err(AppendError::TooLarge { size: batch.len(), max }.into());
-    }
-    let batch = UnplacedBatch::check(batch)?;
-    check_header(batch.header())?;
-    if topic.config.cleanup.compact {
-        for record in batch.records(EXPANDED_BYTES_MAX)? {
-            if record?.key.is_none() {
-                return Err(AppendError::KeyMissing.into());
-            }
-        }
-    }
-    Ok(batch)
 }
 
 /// What Kafka refuses from clients; a transactional batch belongs to a transaction, and there are

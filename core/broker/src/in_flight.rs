@@ -11,7 +11,7 @@ use posthouse_types::ByteSize;
 use tokio::sync::{Mutex, Semaphore};
 
 use crate::metrics;
-use crate::partition::decided;
+use crate::partition::decision;
 use crate::topics::TopicTable;
 
 /// The budget.
@@ -97,13 +97,8 @@ async fn collect(topics: &TopicTable) {
         for partition in topic.open_partitions() {
             partition.settle();
             let Some(until) = partition.held_until() else { continue };
-            let mut ends = partition.log().watch();
-            moves.push(async move {
-                // A log whose end is no longer told is closed; it gives back when it is dropped.
-                if ends.wait_for(|ends| decided(ends, until)).await.is_err() {
-                    std::future::pending::<()>().await;
-                }
-            });
+            let log = Arc::clone(partition.log());
+            moves.push(async move { decision(log.as_ref(), until).await });
         }
     }
     let moved = async {

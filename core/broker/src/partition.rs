@@ -77,8 +77,22 @@ impl Drop for OpenPartition {
     }
 }
 
-/// Whether what ends at `until` is durable, or is lost: a log that fails gives up what was written
-/// and not durable.
-pub(crate) fn decided(ends: &LogEnds, until: Offset) -> bool {
+/// Waits until what ends at `until` is durable (`true`) or lost.
+pub(crate) async fn decision(log: &dyn Log, until: Offset) -> bool {
+    let mut moves = log.watch();
+    loop {
+        // Asked of the log each time: what the watch shows of the written end may be old.
+        let ends = log.ends();
+        if decided(&ends, until) {
+            return ends.durable_end >= until;
+        }
+        if moves.changed().await.is_err() {
+            return log.ends().durable_end >= until;
+        }
+    }
+}
+
+/// A log that fails gives up what was written and not durable.
+fn decided(ends: &LogEnds, until: Offset) -> bool {
     ends.durable_end >= until || ends.written_end < until
 }

@@ -14,3 +14,6 @@ pub(crate) use codec::{Decoder, Encoder};
 pub(crate) use frame::Frame;
 pub(crate) use machine::{Damage, StateMachine};
 pub(crate) use state_log::StateLog;
+
+#[cfg(test)]
+mod tests;

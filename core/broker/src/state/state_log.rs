@@ -15,6 +15,7 @@ use super::frame::Frame;
 use super::snapshot::PendingSnapshot;
 use super::{StateMachine, recovery};
 use crate::OpenBrokerError;
+use crate::partition::decision;
 
 /// LIMIT: a snapshot is not worth taking for fewer bytes of commands.
 const SUFFIX_BYTES_MIN: usize = 1 << 20;
@@ -161,17 +162,10 @@ pub(crate) struct Settled {
 impl Settled {
     /// Waits.
     pub(crate) async fn wait(self) -> Result<(), DurabilityError> {
-        let mut moves = self.log.watch();
-        loop {
-            // Asked of the log, because the end of what is written moves without telling watchers.
-            let ends = self.log.ends();
-            if ends.durable_end >= self.until {
-                return Ok(());
-            }
-            if ends.written_end < self.until {
-                return Err(DurabilityError::Closed);
-            }
-            moves.changed().await.map_err(|_| DurabilityError::Closed)?;
+        if decision(self.log.as_ref(), self.until).await {
+            Ok(())
+        } else {
+            Err(DurabilityError::Closed)
         }
     }
 }

@@ -55,9 +55,12 @@ impl Broker {
         let partitions: Vec<_> = (0..topic.partitions)
             .map(|index| PartitionId { topic: topic.id, index: PartitionIndex::new(index) })
             .collect();
-        drop(open);
         self.forget_topic_offsets(&topic.name).await;
-        self.try_delete_data(&partitions).await.map_err(AlterTopicError::Delete)?;
+        let deleted = self.try_delete_data(&partitions).await;
+        // Its appends are decided now. An append that waits for their memory holds the topic, so
+        // the memory would not come back by the topic being dropped.
+        open.open_partitions().for_each(|partition| partition.settle());
+        deleted.map_err(AlterTopicError::Delete)?;
         Ok(topic)
     }
 
