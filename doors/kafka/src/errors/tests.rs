@@ -37,7 +37,7 @@ fn lookups() -> Vec<(LookupError, i16)> {
         (LookupError::UnknownTopicId(TopicId(Uuid::nil())), 100),
         (LookupError::UnknownPartition { topic: topic(), index, partitions: 4 }, 3),
         (LookupError::Opening { topic: topic(), index }, 6),
-        (LookupError::Failed { topic: topic(), index, source: disk() }, 56),
+        (LookupError::Failed { topic: topic(), index, source: OpenError::Storage(disk()) }, 56),
         (LookupError::Denied(denied()), 29),
     ]
 }

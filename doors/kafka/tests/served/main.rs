@@ -1,0 +1,8 @@
+//! The door over real sockets and a broker that keeps nothing, driven by another implementation of
+//! the protocol.
+
+mod client;
+mod identical;
+mod lifecycle;
+mod refusals;
+mod versions;
