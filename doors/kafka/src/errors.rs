@@ -237,9 +237,10 @@ pub(crate) fn alter_topic(error: &AlterTopicError) -> Code {
 fn open(error: &OpenError) -> Code {
     match error {
         OpenError::Storage(error) => storage(error),
-        OpenError::Damaged { .. } | OpenError::NewerFormat { .. } | OpenError::InUse { .. } => {
-            Code::KafkaStorageError
-        }
+        OpenError::Damaged { .. }
+        | OpenError::DamagedFormat { .. }
+        | OpenError::NewerFormat { .. }
+        | OpenError::InUse { .. } => Code::KafkaStorageError,
         OpenError::Closed => Code::NotController,
     }
 }
