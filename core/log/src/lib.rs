@@ -15,6 +15,9 @@ mod disk;
 mod engine;
 mod epochs;
 mod errors;
+#[doc(hidden)]
+#[cfg(feature = "testkit")]
+pub mod fuzz;
 mod local;
 mod memory;
 mod metrics;

@@ -10,6 +10,7 @@
 
 pub mod broker;
 pub mod kafka;
+pub mod log;
 pub mod record;
 
 /// A decoder under test.
@@ -27,5 +28,6 @@ pub fn all() -> Vec<Target> {
     targets.extend_from_slice(record::TARGETS);
     targets.extend_from_slice(broker::TARGETS);
     targets.extend_from_slice(kafka::TARGETS);
+    targets.extend_from_slice(log::TARGETS);
     targets
 }

@@ -65,7 +65,7 @@ impl Incarnation {
     }
 }
 
-fn parse(stored: &[u8]) -> Option<(u32, i32)> {
+pub(crate) fn parse(stored: &[u8]) -> Option<(u32, i32)> {
     let mut lines = std::str::from_utf8(stored).ok()?.lines();
     let version = lines.next()?.parse().ok()?;
     // A newer format may say more, or something else.

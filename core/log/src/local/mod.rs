@@ -9,17 +9,17 @@
 //! - An epoch is above every epoch that the partition has seen, and durable before it is used: it is
 //!   the engine's incarnation, which each opening of the engine raises and makes durable.
 
-mod checkpoint;
+pub(crate) mod checkpoint;
 mod committer;
 mod compact;
 mod handles;
-mod incarnation;
-mod index;
+pub(crate) mod incarnation;
+pub(crate) mod index;
 mod log;
 mod maintain;
-mod paths;
+pub(crate) mod paths;
 mod read;
-mod recover;
+pub(crate) mod recover;
 mod segment;
 mod tail;
 mod walk;
