@@ -84,7 +84,7 @@ mod tests {
     use bytes::{BufMut, Bytes};
 
     use super::*;
-    use crate::codec::response::ResponseWriter;
+    use crate::codec::response::{COPY_BELOW_BYTES, ResponseWriter};
 
     fn output(chunk: Chunk) -> Output {
         let mut writer = ResponseWriter::new(1, 0, 0);
@@ -97,15 +97,16 @@ mod tests {
 
     #[test]
     fn memory_is_gathered_and_drained_across_parts() {
-        let mut output = output(Chunk::Memory(Bytes::from_static(b"abc")));
+        let large = Bytes::from(vec![b'x'; COPY_BELOW_BYTES]);
+        let mut output = output(Chunk::Memory(large.clone()));
         let mut slices = [IoSlice::new(&[]); GATHER_MAX];
         assert_eq!(output.gather(&mut slices), 3);
-        assert_eq!(&*slices[1], b"abc");
+        assert_eq!(&*slices[1], &large[..]);
         output.advance(9);
         let mut slices = [IoSlice::new(&[]); GATHER_MAX];
-        assert_eq!((output.gather(&mut slices), output.len()), (2, 3));
-        assert_eq!(&*slices[0], b"bc");
-        output.advance(3);
+        assert_eq!((output.gather(&mut slices), output.len()), (2, COPY_BELOW_BYTES));
+        assert_eq!(&*slices[0], &large[1..]);
+        output.advance(COPY_BELOW_BYTES);
         assert!(output.is_empty());
     }
 

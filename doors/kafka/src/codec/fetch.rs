@@ -12,7 +12,7 @@ use super::api::Api;
 use super::guard::ELEMENTS_MAX;
 use super::produce::{TopicKey, put_topic_key};
 use super::reader::{DecodeError, Reader};
-use super::response::{Response, ResponseWriter};
+use super::response::{COPY_BELOW_BYTES, Response, ResponseWriter};
 use super::writer::{put_count, put_no_tagged_fields, put_varint};
 
 const FLEXIBLE_FROM: i16 = 12;
@@ -205,7 +205,7 @@ pub(crate) fn encode(version: i16, correlation_id: i32, fetched: FetchResponse<'
     let flexible = version >= FLEXIBLE_FROM;
     let partitions: usize = fetched.topics.iter().map(|topic| topic.partitions.len()).sum();
     let header_version = Api::Fetch.response_header_version(version);
-    let capacity = 32 + 64 * fetched.topics.len() + 56 * partitions;
+    let capacity = 32 + 64 * fetched.topics.len() + 56 * partitions + copied_bytes(fetched.topics);
     let mut writer = ResponseWriter::new(correlation_id, header_version, capacity);
     let throttle_time_ms = 0;
     writer.buffer().put_i32(throttle_time_ms);
@@ -224,6 +224,15 @@ pub(crate) fn encode(version: i16, correlation_id: i32, fetched: FetchResponse<'
     }
     put_no_tagged_fields(writer.buffer(), flexible);
     writer.finish()
+}
+
+/// Bytes of the batches that the response copies.
+fn copied_bytes(topics: &[FetchedTopic]) -> usize {
+    let partitions = topics.iter().flat_map(|topic| &topic.partitions);
+    let chunks = partitions.flat_map(|partition| &partition.records);
+    let small = chunks
+        .filter(|chunk| matches!(chunk, Chunk::Memory(bytes) if bytes.len() < COPY_BELOW_BYTES));
+    small.map(Chunk::len).sum()
 }
 
 fn put_partition(writer: &mut ResponseWriter, version: i16, partition: &FetchedPartition) {

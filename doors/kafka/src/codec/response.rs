@@ -6,6 +6,10 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use posthouse_log::Chunk;
 
+/// LIMIT: stored batches smaller than this are copied into the response: a place of their own in a
+/// gathered write costs more than the copy.
+pub(crate) const COPY_BELOW_BYTES: usize = 2048;
+
 /// A response ready to be sent.
 #[derive(Debug)]
 pub(crate) struct Response {
@@ -49,10 +53,17 @@ impl ResponseWriter {
         &mut self.buffer
     }
 
-    /// Puts stored batches here, uncopied.
+    /// Puts stored batches here, uncopied unless they are small.
     pub(crate) fn put_chunk(&mut self, chunk: Chunk) {
-        self.chunks_len += chunk.len();
-        self.chunks.push((self.buffer.len(), chunk));
+        match chunk {
+            Chunk::Memory(bytes) if bytes.len() < COPY_BELOW_BYTES => {
+                self.buffer.put_slice(&bytes);
+            }
+            chunk => {
+                self.chunks_len += chunk.len();
+                self.chunks.push((self.buffer.len(), chunk));
+            }
+        }
     }
 
     /// Writes the length and gives the parts in order.
@@ -95,13 +106,17 @@ mod tests {
 
     #[test]
     fn chunks_stay_in_their_place_and_are_counted() {
+        let large = Bytes::from(vec![b'x'; COPY_BELOW_BYTES]);
         let mut writer = ResponseWriter::new(7, 0, 16);
         writer.buffer().put_u8(1);
-        writer.put_chunk(Chunk::Memory(Bytes::from_static(b"abc")));
+        writer.put_chunk(Chunk::Memory(large.clone()));
         writer.put_chunk(Chunk::Memory(Bytes::from_static(b"de")));
         writer.buffer().put_u8(2);
         let response = writer.finish();
-        assert_eq!(response.to_vec(), b"\0\0\0\x0b\0\0\0\x07\x01abcde\x02");
-        assert_eq!(response.len(), 15);
+        let expected = [b"\0\0\x08\x08\0\0\0\x07\x01", &large[..], b"de\x02"].concat();
+        assert_eq!(response.to_vec(), expected);
+        assert_eq!(response.len(), expected.len());
+        let [_, Chunk::Memory(sent), _] = &response.into_parts()[..] else { panic!("three parts") };
+        assert_eq!(sent.as_ptr(), large.as_ptr(), "a large chunk is not copied");
     }
 }

@@ -11,7 +11,7 @@ use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, Str
 use posthouse_broker::{Broker, BrokerConfig, CreateTopic};
 use posthouse_kafka::{KafkaConfig, serve};
 use posthouse_listener::Listener;
-use posthouse_log::{MemoryConfig, MemoryEngine};
+use posthouse_log::{Engine, MemoryConfig, MemoryEngine};
 use posthouse_record::{BatchBuilder, Compression};
 use posthouse_types::{Principal, SystemClock, Timestamp, TopicName};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -40,9 +40,16 @@ impl Door {
     }
 
     pub async fn open_with(broker: BrokerConfig, config: KafkaConfig) -> Door {
-        let clock = Arc::new(SystemClock);
-        let engine = MemoryEngine::new(MemoryConfig::default(), clock.clone());
-        let broker = Broker::open(engine, broker, clock).await.unwrap();
+        let engine = MemoryEngine::new(MemoryConfig::default(), Arc::new(SystemClock));
+        Door::open_over(engine, broker, config).await
+    }
+
+    pub async fn open_over(
+        engine: Arc<dyn Engine>,
+        broker: BrokerConfig,
+        config: KafkaConfig,
+    ) -> Door {
+        let broker = Broker::open(engine, broker, Arc::new(SystemClock)).await.unwrap();
         let listener = Listener::bind("kafka", "127.0.0.1:0".parse().unwrap()).await.unwrap();
         let address = listener.local_address();
         let shutdown = CancellationToken::new();

@@ -2,6 +2,7 @@
 //! the protocol.
 
 mod client;
+mod cold;
 mod identical;
 mod lifecycle;
 mod refusals;
