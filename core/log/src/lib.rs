@@ -1,6 +1,5 @@
 //! Partition logs: one trait, a local engine over segment files and an in-memory engine that
 //! behaves like an object store.
-
 //!
 //! [`Engine`] and [`Log`] are the contract; `testkit` (a feature, for tests) holds the suite that every
 //! engine passes. What the engines decide alike is decided in modules without I/O: what may be
@@ -11,6 +10,8 @@ mod appender;
 mod chunk;
 mod compaction;
 mod config;
+#[cfg(test)]
+mod crashes;
 mod disk;
 mod engine;
 mod epochs;

@@ -56,8 +56,36 @@ pub trait DiskFile: Send + Sync + Debug {
     fn truncate(&self, size: u64) -> io::Result<()>;
     /// Makes data and length durable.
     fn sync(&self) -> io::Result<()>;
+    /// Lets go of what the operating system caches of it, so that the next read is from the disk.
+    ///
+    /// After a failed sync the cache can show bytes that the disk does not hold. Advice only.
+    fn drop_cache(&self) {}
     /// A range for a reader, not yet read where the disk allows that.
     fn range(self: Arc<Self>, position: u64, len: usize) -> io::Result<Chunk>;
+}
+
+/// Makes a directory and those above it, all durable.
+pub(crate) fn create_durable(disk: &dyn Disk, path: &Path) -> Result<(), StorageError> {
+    let parents: Vec<&Path> = path
+        .ancestors()
+        .skip(1)
+        .map(|parent| if parent.as_os_str().is_empty() { Path::new(".") } else { parent })
+        .collect();
+    let mut unsynced = Vec::new();
+    for (child, &parent) in path.ancestors().zip(&parents) {
+        let names = disk.list(parent).map_err(storage("list", parent))?;
+        let name = child.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        // One that is there may be from a start that was cut short before it was durable.
+        unsynced.push(parent);
+        if names.iter().any(|there| there == name) {
+            break;
+        }
+    }
+    disk.create_directory(path).map_err(storage("create", path))?;
+    for parent in unsynced {
+        disk.sync_directory(parent).map_err(storage("sync", parent))?;
+    }
+    Ok(())
 }
 
 /// Turns the operating system's error into one that names the file.

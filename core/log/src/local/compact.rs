@@ -89,7 +89,8 @@ impl LocalLog {
 
     fn swap(&self, old: &Arc<Segment>, fresh: Segment) -> Result<(), MaintenanceError> {
         old.pin()?;
-        let writer = self.writer.lock();
+        let mut writer = self.writer.lock();
+        writer.mark_compacting()?;
         let mut name = old.path.clone().into_os_string();
         name.push(".new");
         let disk = writer.disk();

@@ -8,6 +8,7 @@
 //! - Lock order: `maintenance`, `writer`, `appender`, `segments`, `epochs`. None is held across an
 //!   await.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -41,6 +42,9 @@ pub(crate) struct Shared {
     pub(crate) queue: Arc<Queue>,
     pub(crate) tails: TailBudget,
     pub(crate) handles: Handles,
+    /// Partitions of which a sync has failed. The kernel may count as written what is not on the
+    /// disk, so neither reading them again nor syncing them again in this process proves anything.
+    pub(crate) lost: Mutex<HashMap<PartitionId, StorageError>>,
 }
 
 /// An open partition.
@@ -156,7 +160,19 @@ impl LocalLog {
     pub(crate) fn fail(&self, error: StorageError) {
         tracing::error!(partition = %self.partition, %error, cause = %error.source, "log failed; it takes no more records until restart");
         metrics::failed();
+        if error.action == "sync" {
+            self.shared.lost.lock().entry(self.partition).or_insert_with(|| error.clone());
+        }
         self.end(DurabilityError::Failed(error));
+    }
+
+    /// Ends the log's life if `result` is a failed sync, whatever it was that was synced.
+    pub(crate) fn fail_if_unsynced(&self, result: Result<(), &StorageError>) {
+        if let Err(error) = result
+            && error.action == "sync"
+        {
+            self.fail(error.clone());
+        }
     }
 
     /// Ends the log's life: nothing is accepted any more, and what is queued will not be durable.
@@ -184,6 +200,8 @@ impl LocalLog {
             Ok(())
         };
         writer.close();
+        drop(writer);
+        self.fail_if_unsynced(stored.as_ref().map(|()| ()));
         stored
     }
 

@@ -17,6 +17,14 @@ impl LocalLog {
     /// [`crate::Log::truncate_head`], on a blocking thread.
     pub(crate) fn truncate_to(&self, to: Offset) -> Result<Offset, TruncateError> {
         let _maintenance = self.maintenance.lock();
+        let result = self.truncate_under_lock(to);
+        if let Err(TruncateError::Storage(error)) = &result {
+            self.fail_if_unsynced(Err(error));
+        }
+        result
+    }
+
+    fn truncate_under_lock(&self, to: Offset) -> Result<Offset, TruncateError> {
         let durable_end = self.progress.ends().durable_end;
         if to > durable_end {
             return Err(TruncateError::OutOfRange { to, durable_end });
@@ -35,6 +43,14 @@ impl LocalLog {
     /// [`crate::Log::maintain`], on a blocking thread.
     pub(crate) fn maintain_now(&self, now: Timestamp) -> Result<Maintained, MaintenanceError> {
         let _maintenance = self.maintenance.lock();
+        let result = self.maintain_under_lock(now);
+        if let Err(MaintenanceError::Storage(error)) = &result {
+            self.fail_if_unsynced(Err(error));
+        }
+        result
+    }
+
+    fn maintain_under_lock(&self, now: Timestamp) -> Result<Maintained, MaintenanceError> {
         let config = {
             let mut appender = self.appender.lock();
             appender.check_open().map_err(|_| MaintenanceError::Closed)?;

@@ -42,7 +42,7 @@ use self::incarnation::Incarnation;
 use self::log::{LocalLog, LogStart, Shared};
 use self::tail::TailBudget;
 use self::writer::{Writer, WriterStart};
-use crate::disk::{Disk, RealDisk, storage};
+use crate::disk::{Disk, RealDisk, create_durable, storage};
 use crate::{DeleteError, DurabilityError, Engine, Log, LogConfig, OpenError, StorageError};
 
 /// Openings and deletions that may go on at once.
@@ -101,12 +101,10 @@ impl LocalEngine {
     /// [`OpenError::InUse`], [`OpenError::NewerFormat`] and [`OpenError::Storage`].
     pub fn open(config: LocalConfig, clock: Arc<dyn Clock>) -> Result<Arc<LocalEngine>, OpenError> {
         let (disk, root) = (&*config.disk, &config.directory);
-        disk.create_directory(root).map_err(storage("create", root))?;
+        create_durable(disk, root)?;
         let lock = take_lock(&config)?;
         let incarnation = Incarnation::begin(&config.disk, root)?;
-        let logs = root.join(paths::LOGS);
-        disk.create_directory(&logs).map_err(storage("create", &logs))?;
-        disk.sync_directory(root).map_err(storage("sync", root))?;
+        create_durable(disk, &root.join(paths::LOGS))?;
         purge(&config)?;
         raise_descriptor_limit();
         let committer = Committer::start(config.commit_threads)
@@ -116,6 +114,7 @@ impl LocalEngine {
             queue: Arc::clone(committer.queue()),
             tails: TailBudget::new(config.tail_cache),
             handles: Handles::new(config.open_files_max),
+            lost: Mutex::default(),
         });
         Ok(Arc::new_cyclic(|itself| LocalEngine {
             itself: Weak::clone(itself),
@@ -143,9 +142,12 @@ impl LocalEngine {
             // Whoever holds it may read on, but writes no more: the directory has a new owner.
             older.writer.lock().close();
         }
+        if let Some(error) = self.shared.lost.lock().get(&partition) {
+            return Err(OpenError::Storage(error.clone()));
+        }
         let directory = paths::partition(&self.config.directory, partition);
         let now = self.shared.clock.wall();
-        let found = recover::recover(&self.config.disk, &directory, partition, now)?;
+        let found = recover::recover(&self.config.disk, &directory, partition, &config, now)?;
         let seen = found.known.epochs.latest().map(|latest| latest.epoch);
         let seen = seen.max(older.map(|older| older.epoch()));
         let epoch = LeaderEpoch(self.incarnation.lock().above(seen.map(|epoch| epoch.0))?);
@@ -156,6 +158,7 @@ impl LocalEngine {
             known: found.known,
             has_directory: found.has_directory,
             unchecked: found.scanned,
+            is_marked: found.is_marked,
         });
         let log = LocalLog::new(LogStart {
             partition,
@@ -192,6 +195,7 @@ impl LocalEngine {
         disk.rename(&directory, &target).map_err(storage("rename", &directory))?;
         let topic = paths::topic(root, partition.topic);
         disk.sync_directory(&topic).map_err(storage("sync", &topic))?;
+        self.shared.lost.lock().remove(&partition);
         disk.remove_directory(&target).map_err(storage("remove", &target))?;
         if disk.list(&topic).map_err(storage("list", &topic))?.is_empty() {
             disk.remove_directory(&topic).map_err(storage("remove", &topic))?;

@@ -5,6 +5,7 @@
 //! format                        the version of this layout, and the incarnation of the engine
 //! logs/<topic uuid>/<index>/    one partition
 //!   checkpoint                  what is known of the partition up to a position; see checkpoint.rs
+//!   compacting                  there while sealed segments may differ from the checkpoint's word
 //!   <base offset>.log           a segment: record batches, one after the other
 //!   <base offset>.index         its sparse index, written when it is sealed; can be rebuilt
 //! gone/<topic uuid>-<index>-<n> a deleted partition on its way out
@@ -22,6 +23,7 @@ pub(crate) const FORMAT: &str = "format";
 pub(crate) const LOGS: &str = "logs";
 pub(crate) const GONE: &str = "gone";
 pub(crate) const CHECKPOINT: &str = "checkpoint";
+pub(crate) const COMPACTING: &str = "compacting";
 
 /// Where a partition lies.
 pub(crate) fn partition(root: &Path, partition: PartitionId) -> PathBuf {

@@ -5,8 +5,10 @@
 //!
 //! # Invariants
 //! - In the last segment everything up to the first batch that is cut short or damaged counts; the
-//!   rest is a write that was never acknowledged, and is cut off.
-//! - Damage in an earlier segment is not a torn write: the partition does not open.
+//!   rest is a write that was never acknowledged, and is cut off, unless it is longer than one can be.
+//! - Damage in an earlier segment is not a torn write, nor is a segment that is gone or shorter than
+//!   the checkpoint says: the partition does not open.
+//! - What was read and counts is durable before anyone is shown it: it may have been on its way.
 
 use std::io;
 use std::path::Path;
@@ -20,9 +22,10 @@ use super::checkpoint::Checkpoint;
 use super::index::SparseIndex;
 use super::paths;
 use super::segment::Segment;
+use super::writer::UNSYNCED_BYTES_MAX;
 use crate::disk::{Disk, DiskFile, read_if_there, storage};
 use crate::retention::SegmentFacts;
-use crate::{OpenError, StorageError, metrics};
+use crate::{Durability, LogConfig, OpenError, StorageError, metrics};
 
 /// Bytes read at once while scanning.
 const WINDOW_BYTES: usize = 1 << 20;
@@ -35,6 +38,8 @@ pub(crate) struct Found {
     pub(crate) has_directory: bool,
     /// Bytes that had to be read, and so would be again.
     pub(crate) scanned: u64,
+    /// Whether a compaction was under way.
+    pub(crate) is_marked: bool,
 }
 
 /// Reads what is there of a partition and cuts off a torn tail.
@@ -45,6 +50,7 @@ pub(crate) fn recover(
     disk: &Arc<dyn Disk>,
     directory: &Path,
     partition: PartitionId,
+    config: &LogConfig,
     now: Timestamp,
 ) -> Result<Found, OpenError> {
     let names = disk.list(directory).map_err(storage("list", directory))?;
@@ -61,16 +67,24 @@ pub(crate) fn recover(
         partition,
         now,
         trusted: known.segments.clone(),
+        is_marked: names.iter().any(|name| name == paths::COMPACTING),
+        torn_bytes_max: match config.durability {
+            Durability::Fsync => UNSYNCED_BYTES_MAX + config.batch_bytes_max.0,
+            Durability::Relaxed => u64::MAX,
+        },
         known: Checkpoint { segments: Vec::new(), ..known },
         scanned: 0,
         cut: 0,
     };
-    let mut segments = Vec::with_capacity(bases.len());
+    recovery.check_all_there(&bases)?;
+    let mut segments: Vec<Arc<Segment>> = Vec::with_capacity(bases.len());
     for (index, &base) in bases.iter().enumerate() {
         let is_last = index + 1 == bases.len();
+        let before = segments.last().map(|segment| segment.facts());
+        recovery.check_follows(before, base)?;
         segments.push(Arc::new(recovery.segment(base, is_last)?));
     }
-    let Recovery { mut known, scanned, cut, .. } = recovery;
+    let Recovery { mut known, scanned, cut, is_marked, .. } = recovery;
     if scanned > 0 || cut > 0 {
         metrics::recovered(scanned, cut);
         tracing::info!(%partition, scanned_bytes = scanned, cut_bytes = cut, "log recovered");
@@ -78,7 +92,7 @@ pub(crate) fn recover(
     let next = segments.last().map_or(known.log_start, |last| last.facts().next);
     let next = next.max(known.log_start);
     known.log_start = known.log_start.max(bases.first().copied().unwrap_or(known.log_start));
-    Ok(Found { known, segments, next, has_directory: !names.is_empty(), scanned })
+    Ok(Found { known, segments, next, has_directory: !names.is_empty(), scanned, is_marked })
 }
 
 struct Recovery<'a> {
@@ -92,31 +106,70 @@ struct Recovery<'a> {
     trusted: Vec<SegmentFacts>,
     /// Epochs and producers, first as of the checkpoint, then moved on by every batch after it.
     known: Checkpoint,
+    /// Whether sealed segments may differ from the checkpoint, because they were being compacted.
+    is_marked: bool,
+    /// How long a torn tail can be.
+    torn_bytes_max: u64,
     scanned: u64,
     cut: u64,
 }
 
 impl Recovery<'_> {
+    /// Every segment that the checkpoint tells of must be there, but for those that retention was
+    /// about to remove.
+    fn check_all_there(&self, bases: &[Offset]) -> Result<(), OpenError> {
+        let gone = self.trusted.iter().find(|facts| {
+            facts.next > self.known.log_start && bases.binary_search(&facts.base).is_err()
+        });
+        gone.map_or(Ok(()), |facts| {
+            Err(self.damaged(facts.base, "its segment file is missing".to_owned()))
+        })
+    }
+
+    /// Segments follow one another. Compaction may leave offsets out, but only below the checkpoint.
+    fn check_follows(&self, before: Option<SegmentFacts>, base: Offset) -> Result<(), OpenError> {
+        let Some(before) = before else { return Ok(()) };
+        let is_new = !self.trusted.is_empty() && base >= self.covered;
+        if base < before.next || (is_new && base > before.next) {
+            let reason = format!("the next segment begins at offset {base}");
+            return Err(self.damaged(before.next, reason));
+        }
+        Ok(())
+    }
+
+    fn damaged(&self, offset: Offset, reason: String) -> OpenError {
+        OpenError::Damaged { partition: self.partition, offset, reason }
+    }
+
     fn segment(&mut self, base: Offset, is_last: bool) -> Result<Segment, OpenError> {
         let path = paths::segment(self.directory, base);
         let file = self.disk.open(&path).map_err(storage("open", &path))?;
         let size = file.size().map_err(storage("read", &path))?;
-        let trusted = self.trusted.iter().position(|facts| facts.base == base);
-        let was_active = trusted.is_some_and(|index| index + 1 == self.trusted.len());
-        let trusted = trusted.map(|index| self.trusted[index]).filter(|facts| facts.bytes <= size);
-        let start = match trusted {
-            Some(facts) if facts.bytes == size || was_active => facts,
-            // Not told of, or not as it was told: a compaction came after the checkpoint.
-            _ => SegmentFacts::empty(base, self.now),
+        let told = self.trusted.iter().position(|facts| facts.base == base);
+        let was_active = told.is_some_and(|index| index + 1 == self.trusted.len());
+        let told = told.map(|index| self.trusted[index]);
+        let start = match told {
+            Some(facts) if facts.bytes == size || (was_active && facts.bytes < size) => facts,
+            Some(_) if self.is_marked && !was_active => SegmentFacts::empty(base, self.now),
+            Some(facts) => {
+                let reason = format!("{} has {size} bytes, not {}", path.display(), facts.bytes);
+                return Err(self.damaged(base, reason));
+            }
+            None => SegmentFacts::empty(base, self.now),
         };
         if start.bytes == size {
             return Ok(self.known_segment(start, is_last));
         }
+        // What a failed sync has left in the cache must not pass for what is on the disk.
+        file.drop_cache();
         let mut index = if start.is_empty() { Some(SparseIndex::default()) } else { None };
-        let (facts, damage) = self.scan(&*file, &path, start, size, index.as_mut())?;
+        let (mut facts, damage) = self.scan(&*file, &path, start, size, index.as_mut())?;
         if let Some(error) = damage {
             self.handle_damage(&path, facts, size, is_last, &error)?;
         }
+        file.sync().map_err(storage("sync", &path))?;
+        // A compacted segment covers the offsets that it covered before.
+        facts.next = facts.next.max(told.map_or(facts.next, |told| told.next));
         let segment = Segment::new(Arc::clone(self.disk), self.directory, facts, index);
         if is_last {
             load_index(&segment)?;
@@ -179,12 +232,9 @@ impl Recovery<'_> {
         is_last: bool,
         error: &BatchError,
     ) -> Result<(), OpenError> {
-        if !is_last {
-            return Err(OpenError::Damaged {
-                partition: self.partition,
-                offset: facts.next,
-                reason: format!("{error} at byte {} of {}", facts.bytes, path.display()),
-            });
+        if !is_last || size - facts.bytes > self.torn_bytes_max {
+            let reason = format!("{error} at byte {} of {}", facts.bytes, path.display());
+            return Err(self.damaged(facts.next, reason));
         }
         tracing::warn!(
             partition = %self.partition, offset = %facts.next, cut_bytes = size - facts.bytes, %error,

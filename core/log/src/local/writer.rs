@@ -27,6 +27,10 @@ use crate::producers::Producers;
 use crate::retention::SegmentFacts;
 use crate::{Durability, LogConfig, StorageError};
 
+/// LIMIT: bytes written between two syncs of a topic that syncs, unless one batch is larger. A torn
+/// tail can be no longer than this and one batch, which is how recovery knows damage from tearing.
+pub(crate) const UNSYNCED_BYTES_MAX: u64 = 4 << 20;
+
 /// The writing end.
 #[derive(Debug)]
 pub(crate) struct Writer {
@@ -43,6 +47,8 @@ pub(crate) struct Writer {
     /// Bytes written since the last checkpoint.
     since_checkpoint: u64,
     has_directory: bool,
+    /// Whether recovery is told that sealed segments may differ from the checkpoint.
+    is_marked: bool,
 }
 
 #[derive(Debug)]
@@ -60,6 +66,8 @@ pub(crate) struct WriterStart {
     pub(crate) has_directory: bool,
     /// Bytes that the stored checkpoint does not tell of.
     pub(crate) unchecked: u64,
+    /// Whether a compaction was under way.
+    pub(crate) is_marked: bool,
 }
 
 impl Writer {
@@ -75,6 +83,7 @@ impl Writer {
             log_start: start.known.log_start,
             since_checkpoint: start.unchecked,
             has_directory: start.has_directory,
+            is_marked: start.is_marked,
         }
     }
 
@@ -119,15 +128,13 @@ impl Writer {
         let durable = facts.bytes;
         let mut slices: Vec<IoSlice<'_>> =
             run.iter().map(|batch| IoSlice::new(batch.bytes())).collect();
-        let mut written =
-            file.write_all_at(&mut slices, durable).map_err(storage("write", &segment.path));
-        if written.is_ok() && config.durability == Durability::Fsync {
-            written = file.sync().map_err(storage("sync", &segment.path));
-        }
-        if let Err(error) = written {
+        if let Err(error) = file.write_all_at(&mut slices, durable) {
             // What is there of the batches must not be found at the next start as if it counted.
             drop(file.truncate(durable));
-            return Err(error);
+            return Err(storage("write", &segment.path)(error));
+        }
+        if config.durability == Durability::Fsync {
+            file.sync().map_err(storage("sync", &segment.path))?;
         }
         let noted = note(&mut facts, run, now);
         for (header, _, _) in &noted {
@@ -193,6 +200,25 @@ impl Writer {
         };
         replace(&*self.disk, &self.directory.join(paths::CHECKPOINT), &known.encode())?;
         self.since_checkpoint = 0;
+        if self.is_marked {
+            // A mark that comes back after a crash only makes recovery read more than it must.
+            drop(self.disk.remove_file(&self.directory.join(paths::COMPACTING)));
+            self.is_marked = false;
+        }
+        Ok(())
+    }
+
+    /// Tells recovery, durably, that sealed segments may differ from the checkpoint until the next.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub(crate) fn mark_compacting(&mut self) -> Result<(), StorageError> {
+        if !self.is_marked {
+            let path = self.directory.join(paths::COMPACTING);
+            self.disk.open_to_write(&path, true).map_err(storage("create", &path))?;
+            self.disk.sync_directory(&self.directory).map_err(storage("sync", &self.directory))?;
+            self.is_marked = true;
+        }
         Ok(())
     }
 
@@ -264,11 +290,14 @@ impl Segments<'_> {
     }
 }
 
-/// How many of `batches` go into a segment that takes at least the first.
+/// How many of `batches` are written at once into a segment that takes at least the first.
 fn fitting(mut facts: SegmentFacts, batches: &[Batch], config: &LogConfig) -> usize {
+    let start = facts.bytes;
     let fits = |batch: &&Batch| {
         let size = batch.header().size as u64;
-        let fits = !facts.is_full_for(size, config);
+        let is_first = facts.bytes == start;
+        let unsynced = facts.bytes - start + size;
+        let fits = is_first || (!facts.is_full_for(size, config) && unsynced <= UNSYNCED_BYTES_MAX);
         facts.bytes += size;
         fits
     };

@@ -4,6 +4,9 @@
 //! whatever [`Harness`] it is given.
 
 pub mod contract;
+pub mod crash;
+mod dice;
+mod faulty_disk;
 mod records;
 
 use std::sync::Arc;
@@ -12,6 +15,8 @@ use futures::future::BoxFuture;
 use posthouse_types::{ManualClock, PartitionId, PartitionIndex, TopicId};
 use uuid::Uuid;
 
+pub use self::dice::Dice;
+pub use self::faulty_disk::{Call, FaultyDisk};
 pub use self::records::{
     Written, append, commit, keyed, numbered, read_batches, read_records, read_values, sized,
     timed, tombstone, values,

@@ -43,14 +43,18 @@ pub fn tombstone(key: &str) -> UnplacedBatch {
     build(BatchBuilder::new(Compression::None), [(Some(key), None)])
 }
 
-/// `count` records of an idempotent producer.
+/// `count` records of an idempotent producer; the timestamp of each is its number.
 pub fn numbered(producer: i64, epoch: i16, first: i32, count: usize) -> UnplacedBatch {
-    let builder = BatchBuilder::new(Compression::None).producer(
+    let mut builder = BatchBuilder::new(Compression::None).producer(
         ProducerId(producer),
         ProducerEpoch(epoch),
         Sequence(first),
     );
-    build(builder, std::iter::repeat_n((None, Some("numbered")), count))
+    for index in 0..count {
+        let number = i64::from(first) + i64::try_from(index).unwrap_or(i64::MAX);
+        builder.push(Timestamp::from_ms(number), None, Some(b"numbered"), &[]);
+    }
+    builder.build().expect("a batch of records can be built")
 }
 
 /// Records with the given timestamps.

@@ -1,0 +1,40 @@
+//! Crash tests of the local engine over the disk that forgets. Their numbers are in the output.
+
+use crate::testkit::FaultyDisk;
+use crate::testkit::crash::{Plan, run};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_acknowledged_is_lost_by_power_cuts_and_kills() {
+    let (mut crashes, mut acknowledged, mut kept, mut again, mut syncs) = (0, 0, 0, 0, 0);
+    for seed in 1..=40 {
+        let outcome = run(Plan { seed, crashes: 25 }, &FaultyDisk::new(seed)).await;
+        let outcome = outcome.unwrap_or_else(|broken| panic!("seed {seed}: {broken}"));
+        crashes += outcome.crashes;
+        acknowledged += outcome.acknowledged;
+        kept += outcome.unacknowledged_kept;
+        again += outcome.sent_again;
+        syncs += outcome.syncs;
+    }
+    println!(
+        "crash test: {crashes} crashes, {acknowledged} records acknowledged and found, {kept} found \
+         that were not acknowledged, {again} lost before they were acknowledged, {syncs} syncs"
+    );
+    assert!(acknowledged > crashes && again > 0 && kept > 0, "the test must do something");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_crash_test_catches_a_disk_that_does_not_sync() {
+    let mut caught = 0;
+    for seed in 1..=5 {
+        let disk = FaultyDisk::new(seed);
+        disk.lie();
+        match run(Plan { seed, crashes: 25 }, &disk).await {
+            Err(broken) => {
+                println!("without fsync, seed {seed}: {broken}");
+                caught += 1;
+            }
+            Ok(outcome) => panic!("seed {seed}: the loss went unnoticed: {outcome:?}"),
+        }
+    }
+    assert_eq!(caught, 5);
+}
