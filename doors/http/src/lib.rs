@@ -1,1 +1,27 @@
 //! The HTTP door: produce, consume, topics, groups, SQL, metrics, health and the OpenAPI document.
+//!
+//! hyper and axum own the protocol. `codec` owns what is ours in it (records as JSON, event streams,
+//! positions), `commands` holds a file per family of requests, `errors` turns every error of the
+//! core into a problem document.
+
+mod codec;
+mod commands;
+mod config;
+mod errors;
+mod metrics;
+mod partitioner;
+mod process;
+mod reader;
+mod routes;
+mod session;
+mod writer;
+
+pub use config::HttpConfig;
+pub use metrics::install_recorder;
+pub use routes::openapi;
+pub use session::serve;
+
+/// Entry points for fuzzing: bytes from a client to typed values.
+pub mod fuzz {
+    pub use crate::codec::record::decode_line;
+}

@@ -1,0 +1,55 @@
+//! The page at `/`, for whoever opens the address to see what it is.
+
+use axum::extract::State;
+use axum::http::{HeaderMap, header};
+
+use crate::routes::Door;
+
+/// What is here, in plain text.
+#[utoipa::path(get, path = "/", tag = "node", responses((status = 200, body = String)))]
+pub(crate) async fn page(State(door): State<Door>, headers: HeaderMap) -> String {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("HOST");
+    let topics = door.broker.topics(&door.principal).await;
+    let names: Vec<String> = topics
+        .iter()
+        .filter(|topic| !topic.internal)
+        .take(TOPICS_SHOWN)
+        .map(|topic| topic.name.to_string())
+        .collect();
+    let topics = match names.len() {
+        0 => "none yet".to_owned(),
+        TOPICS_SHOWN => names.join(", ") + ", …",
+        _ => names.join(", "),
+    };
+    format!(
+        "Posthouse {}\nTopics: {topics}\n{}",
+        env!("CARGO_PKG_VERSION"),
+        PATHS.replace("HOST", host)
+    )
+}
+
+/// Topic names on the page; the rest is at `/topics`.
+const TOPICS_SHOWN: usize = 20;
+
+const PATHS: &str = "
+GET    /topics                        list topics
+POST   /topics                        make one: {\"name\": \"orders\", \"partitions\": 4}
+GET    /topics/NAME                   describe one
+PATCH  /topics/NAME                   change it: {\"config\": {\"retention.ms\": \"86400000\"}}
+DELETE /topics/NAME                   delete it
+POST   /topics/NAME/records           write a record: the body is its value, ?key=K its key
+POST   /topics/NAME/records/batch     write many: a JSON object a line
+GET    /topics/NAME/records           read: ?from=beginning|end|OFFSET|TIME &max=N &follow=true
+GET    /groups                        list consumer groups
+GET    /groups/NAME                   describe one
+POST   /groups/NAME/offsets           move it: {\"topic\": \"orders\", \"to\": \"beginning\"}
+DELETE /groups/NAME                   delete it
+POST   /sql                           ask: the body is SQL
+GET    /healthz  /readyz  /metrics    alive, ready, counted
+GET    /openapi.json                  all of this, for programs
+
+Try:
+  curl -d 'hello' 'HOST/topics/greetings/records?key=world'
+  curl 'HOST/topics/greetings/records'
+  curl -d 'SELECT * FROM greetings LIMIT 10' 'HOST/sql'
+";

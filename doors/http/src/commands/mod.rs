@@ -1,0 +1,10 @@
+//! One file per family of requests: a request to calls of the core, and back.
+
+pub(crate) mod consume;
+pub(crate) mod groups;
+pub(crate) mod health;
+pub(crate) mod index;
+pub(crate) mod input;
+pub(crate) mod produce;
+pub(crate) mod sql;
+pub(crate) mod topics;

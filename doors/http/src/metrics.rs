@@ -1,0 +1,89 @@
+//! What the HTTP door counts, and the recorder behind `/metrics`.
+
+use std::sync::OnceLock;
+
+use metrics::{Counter, Unit, counter, describe_counter, describe_histogram, histogram};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+
+/// Upper bounds of latency histograms, in seconds: from a cached read to a stalled disk.
+const LATENCY_BUCKETS: [f64; 14] =
+    [0.000_1, 0.000_25, 0.000_5, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
+
+static RECORDER: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
+
+/// Makes this process keep its metrics for `/metrics`. Calling it again changes nothing.
+///
+/// Call it before anything that counts, because what was counted before is lost.
+pub fn install_recorder() {
+    recorder();
+}
+
+pub(crate) fn recorder() -> Option<&'static PrometheusHandle> {
+    let install = || {
+        let builder = PrometheusBuilder::new()
+            .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &LATENCY_BUCKETS)
+            .ok()?;
+        let recorder = builder.build_recorder();
+        let handle = recorder.handle();
+        // Refused when a program that embeds us has a recorder of its own; then that one counts.
+        metrics::set_global_recorder(recorder).ok()?;
+        describe();
+        Some(handle)
+    };
+    RECORDER.get_or_init(install).as_ref()
+}
+
+fn describe() {
+    describe_counter!(
+        "posthouse_http_requests_total",
+        Unit::Count,
+        "Requests answered, by method, route and status class"
+    );
+    describe_histogram!(
+        "posthouse_http_request_duration_seconds",
+        Unit::Seconds,
+        "From a request's head to its response's head"
+    );
+    describe_counter!(
+        "posthouse_http_records_in_total",
+        Unit::Count,
+        "Records acknowledged to HTTP producers"
+    );
+    describe_counter!(
+        "posthouse_http_records_out_total",
+        Unit::Count,
+        "Records sent to HTTP readers"
+    );
+    describe_counter!(
+        "posthouse_http_records_skipped_total",
+        Unit::Count,
+        "Records that retention deleted before a slow HTTP reader came to them"
+    );
+}
+
+/// One request is answered.
+pub(crate) fn answered(method: &str, route: &str, status: u16, seconds: f64) {
+    let class = match status {
+        100..200 => "1xx",
+        200..300 => "2xx",
+        300..400 => "3xx",
+        400..500 => "4xx",
+        _ => "5xx",
+    };
+    let (method, route) = (method.to_owned(), route.to_owned());
+    counter!("posthouse_http_requests_total", "method" => method, "route" => route.clone(), "status" => class)
+        .increment(1);
+    histogram!("posthouse_http_request_duration_seconds", "route" => route).record(seconds);
+}
+
+pub(crate) fn records_in() -> Counter {
+    counter!("posthouse_http_records_in_total")
+}
+
+pub(crate) fn records_out() -> Counter {
+    counter!("posthouse_http_records_out_total")
+}
+
+pub(crate) fn records_skipped() -> Counter {
+    counter!("posthouse_http_records_skipped_total")
+}

@@ -1,0 +1,191 @@
+//! Which request goes where, what every request passes, and the OpenAPI document that follows.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
+use axum::{Json, Router};
+use posthouse_broker::Broker;
+use posthouse_query::QueryEngine;
+use posthouse_types::Principal;
+use tokio_util::sync::CancellationToken;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::commands::{consume, groups, health, index, produce, sql, topics};
+use crate::errors::Problem;
+use crate::{HttpConfig, metrics};
+
+/// What every request may need. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Door {
+    pub(crate) broker: Arc<Broker>,
+    pub(crate) query: Arc<QueryEngine>,
+    pub(crate) config: Arc<HttpConfig>,
+    pub(crate) shutdown: CancellationToken,
+    /// Who asks; the same for everyone until identities exist.
+    pub(crate) principal: Principal,
+}
+
+impl Door {
+    pub(crate) fn new(
+        broker: Arc<Broker>,
+        query: Arc<QueryEngine>,
+        config: HttpConfig,
+        shutdown: CancellationToken,
+    ) -> Door {
+        Door {
+            broker,
+            query,
+            config: Arc::new(config),
+            shutdown,
+            principal: Principal::anonymous(),
+        }
+    }
+}
+
+#[derive(OpenApi)]
+#[openapi(info(
+    title = "Posthouse",
+    description = "One log that Kafka, HTTP and Postgres clients share. Errors are problem documents (RFC 9457)."
+))]
+struct Document;
+
+fn documented() -> OpenApiRouter<Door> {
+    OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(index::page))
+        .routes(routes!(health::alive))
+        .routes(routes!(health::ready))
+        .routes(routes!(health::metrics))
+        .routes(routes!(topics::list, topics::create))
+        .routes(routes!(topics::describe, topics::alter, topics::delete))
+        .routes(routes!(produce::one, consume::read))
+        .routes(routes!(produce::batch))
+        .routes(routes!(groups::list))
+        .routes(routes!(groups::describe, groups::delete))
+        .routes(routes!(groups::set_offsets))
+        .routes(routes!(sql::run))
+}
+
+/// The OpenAPI document of this door, as it stands at `/openapi.json`.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    documented().into_openapi()
+}
+
+pub(crate) fn router(door: Door) -> Router {
+    let (router, document) = documented().split_for_parts();
+    router
+        .route("/openapi.json", axum::routing::get(async move || Json(document.clone())))
+        .fallback(no_such_route)
+        .method_not_allowed_fallback(no_such_method)
+        .layer(from_fn_with_state(door.clone(), guard))
+        .with_state(door)
+}
+
+/// Counts, and refuses what a web page of another site sends in its visitor's name.
+async fn guard(
+    State(door): State<Door>,
+    matched: Option<MatchedPath>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let started = Instant::now();
+    let method = request.method().clone();
+    let route = matched.as_ref().map_or("other", MatchedPath::as_str).to_owned();
+    let response = if door.config.refuse_cross_site && is_cross_site(&method, request.headers()) {
+        axum::response::IntoResponse::into_response(
+            Problem::new(
+                StatusCode::FORBIDDEN,
+                "cross_site",
+                "a page of another site may not use this node",
+            )
+            .help("set http.refuse_cross_site = false to let every site in"),
+        )
+    } else {
+        next.run(request).await
+    };
+    let seconds = started.elapsed().as_secs_f64();
+    metrics::answered(known(&method), &route, response.status().as_u16(), seconds);
+    response
+}
+
+/// Browsers say where a request comes from; other programs send neither header.
+fn is_cross_site(method: &Method, headers: &HeaderMap) -> bool {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    if text("sec-fetch-site").is_some_and(|site| site == "cross-site") {
+        // Following a link to a page of ours changes nothing; sending it a form might.
+        return method != Method::GET || text("sec-fetch-mode") != Some("navigate");
+    }
+    let Some(origin) = text("origin") else { return false };
+    let origin_host = origin.split_once("://").map_or(origin, |(_, host)| host);
+    text(header::HOST.as_str()).is_some_and(|host| !host.eq_ignore_ascii_case(origin_host))
+}
+
+/// Labels come from a fixed set, and a client may invent methods.
+fn known(method: &Method) -> &str {
+    match *method {
+        Method::GET | Method::POST | Method::PATCH | Method::DELETE | Method::HEAD => {
+            method.as_str()
+        }
+        _ => "other",
+    }
+}
+
+async fn no_such_route(uri: Uri) -> Problem {
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "unknown_path",
+        format!("there is nothing at {:?}", uri.path()),
+    )
+    .help("GET / lists what there is, GET /openapi.json describes it")
+}
+
+async fn no_such_method(method: Method, uri: Uri) -> Problem {
+    let detail = format!("{method} is not something that {:?} does", uri.path());
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "unknown_method", detail)
+        .help("GET /openapi.json describes what each path does")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
+    }
+
+    fn crosses(method: Method, more: &[(&'static str, &str)]) -> bool {
+        let mut headers = headers(more);
+        headers.insert("host", "127.0.0.1:8080".parse().unwrap());
+        is_cross_site(&method, &headers)
+    }
+
+    #[test]
+    fn only_other_sites_are_cross_site() {
+        assert!(!crosses(Method::POST, &[]));
+        assert!(!crosses(Method::POST, &[("origin", "http://127.0.0.1:8080")]));
+        assert!(crosses(Method::POST, &[("origin", "https://evil.example")]));
+        assert!(crosses(Method::POST, &[("origin", "null")]));
+        assert!(crosses(Method::GET, &[("sec-fetch-site", "cross-site")]));
+    }
+
+    #[test]
+    fn a_link_from_another_site_may_be_followed_and_a_form_may_not_be_sent() {
+        let navigation = [("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate")];
+        assert!(!crosses(Method::GET, &navigation));
+        assert!(crosses(Method::POST, &navigation));
+    }
+
+    #[test]
+    fn the_document_describes_every_family() {
+        let document = serde_json::to_value(openapi()).unwrap();
+        for path in ["/topics", "/topics/{name}/records", "/groups/{group}", "/sql", "/metrics"] {
+            assert!(document["paths"][path].is_object(), "{path}");
+        }
+        assert!(document["components"]["schemas"]["Problem"].is_object());
+    }
+}

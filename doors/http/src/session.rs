@@ -1,0 +1,106 @@
+//! One connection: HTTP/1.1 or HTTP/2 over a socket, with its timeouts and its drain.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::Request;
+use hyper::body::Incoming;
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
+use posthouse_broker::Broker;
+use posthouse_listener::{Connection, ConnectionLimits, Listener};
+use posthouse_query::QueryEngine;
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use crate::routes::{Door, router};
+use crate::{HttpConfig, metrics};
+
+/// LIMIT: concurrent requests on one HTTP/2 connection.
+const STREAMS_MAX: u32 = 200;
+/// LIMIT: bytes of one HTTP/2 request's header fields.
+const HEADER_LIST_BYTES_MAX: u32 = 64 * 1024;
+/// How often the recorder folds what was measured into its histograms.
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Which connection a request came by; the records without a key of one go to one partition.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ConnectionNumber(pub(crate) u32);
+
+/// Serves the door until it is drained.
+pub async fn serve(
+    listener: Listener,
+    broker: Arc<Broker>,
+    query: Arc<QueryEngine>,
+    config: HttpConfig,
+    shutdown: CancellationToken,
+) {
+    let limits = ConnectionLimits {
+        connections_max: config.connections_max,
+        drain_timeout: config.drain_timeout,
+    };
+    let server = Arc::new(server(&config));
+    let router = router(Door::new(broker, query, config, shutdown.clone()));
+    let connections = AtomicU32::new(0);
+    let upkeep = tokio::spawn(keep_up(shutdown.clone()));
+    listener
+        .serve(limits, shutdown, |connection| {
+            let number = ConnectionNumber(connections.fetch_add(1, Ordering::Relaxed));
+            converse(connection, number, Arc::clone(&server), router.clone())
+        })
+        .await;
+    upkeep.abort();
+}
+
+fn server(config: &HttpConfig) -> auto::Builder<TokioExecutor> {
+    let mut server = auto::Builder::new(TokioExecutor::new());
+    server.http1().timer(TokioTimer::new()).header_read_timeout(config.header_timeout);
+    server
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_header_list_size(HEADER_LIST_BYTES_MAX)
+        .keep_alive_interval(config.header_timeout);
+    server
+}
+
+async fn converse(
+    connection: Connection,
+    number: ConnectionNumber,
+    server: Arc<auto::Builder<TokioExecutor>>,
+    router: Router,
+) {
+    let Connection { stream, peer, shutdown } = connection;
+    let service = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(number);
+        service.call(request)
+    });
+    let conversation = server.serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(conversation);
+    let ended = tokio::select! {
+        ended = conversation.as_mut() => ended,
+        () = shutdown.cancelled() => {
+            conversation.as_mut().graceful_shutdown();
+            conversation.await
+        }
+    };
+    if let Err(error) = ended {
+        debug!(%peer, %error, "connection ended early");
+    }
+}
+
+async fn keep_up(shutdown: CancellationToken) {
+    let Some(recorder) = metrics::recorder() else { return };
+    let mut ticks = tokio::time::interval(UPKEEP_INTERVAL);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => recorder.run_upkeep(),
+            () = shutdown.cancelled() => return,
+        }
+    }
+}
