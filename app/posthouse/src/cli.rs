@@ -1,0 +1,88 @@
+//! Everything that can be typed.
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::commands::{config, consume, group, produce, serve, sql, topic};
+use crate::demo;
+use crate::exit::{CODES, Code, Failure};
+
+const EXAMPLES: &str = "\
+Start here:
+  posthouse serve                                 a node on this machine
+
+Then, in another terminal:
+  posthouse topic create orders --partitions 4
+  echo '{\"id\": 1, \"total\": 9.5}' | posthouse produce orders
+  posthouse consume orders --follow
+  posthouse sql 'SELECT * FROM orders LIMIT 10'";
+
+/// One log, every messaging pattern: a node that Kafka, HTTP and Postgres clients share.
+#[derive(Debug, Parser)]
+#[command(name = "posthouse", version, about, after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{CODES}"))]
+#[command(subcommand_required = true, arg_required_else_help = true, infer_subcommands = false)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start a node
+    Serve(Box<serve::ServeArgs>),
+    /// Make, list, describe, change and delete topics
+    Topic(topic::TopicArgs),
+    /// Write records, from a file or standard input
+    Produce(produce::ProduceArgs),
+    /// Read records
+    Consume(consume::ConsumeArgs),
+    /// List, describe, reset and delete consumer groups
+    Group(group::GroupArgs),
+    /// Ask in SQL; without a query, a prompt
+    Sql(sql::SqlArgs),
+    /// Start a node, load a year of flights, and answer questions about them
+    Demo(demo::DemoArgs),
+    /// Show the settings, or the page that explains them
+    Config(config::ConfigArgs),
+}
+
+/// How a client command finds the node.
+#[derive(Clone, Debug, Args)]
+pub struct NodeArgs {
+    /// The node's HTTP door
+    #[arg(
+        long,
+        value_name = "ADDR",
+        env = "POSTHOUSE_NODE",
+        default_value = "127.0.0.1:8080",
+        global = true
+    )]
+    pub(crate) node: String,
+}
+
+impl Cli {
+    /// Does what was typed.
+    ///
+    /// # Errors
+    /// A [`Failure`] with what to print and the exit code.
+    pub fn run(self) -> Result<(), Failure> {
+        match self.command {
+            Command::Serve(args) => serve::run(*args),
+            Command::Config(args) => config::run(args),
+            Command::Topic(args) => block_on(topic::run(args)),
+            Command::Produce(args) => block_on(produce::run(args)),
+            Command::Consume(args) => block_on(consume::run(args)),
+            Command::Demo(args) => demo::run(args),
+            Command::Group(args) => block_on(group::run(args)),
+            Command::Sql(args) => block_on(sql::run(args)),
+        }
+    }
+}
+
+/// Runs a client command; a thread or two are plenty for one connection.
+fn block_on(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::from_error(Code::Failed, &error))?
+        .block_on(work)
+}

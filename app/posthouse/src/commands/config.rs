@@ -1,0 +1,38 @@
+//! `posthouse config`: what the settings are, and what they come to here.
+
+use clap::{Args, Subcommand};
+
+use super::serve::ServeArgs;
+use crate::config::{DEFAULT_TOML, reference_page, show_toml};
+use crate::exit::Failure;
+
+/// Show the settings, or the page that explains them.
+#[derive(Args, Debug)]
+pub(crate) struct ConfigArgs {
+    #[command(subcommand)]
+    command: ConfigCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Print the settings in force as TOML, with where each one came from
+    Show {
+        /// Print every default, explained, as a file to start from
+        #[arg(long)]
+        defaults: bool,
+        #[command(flatten)]
+        serve: Box<ServeArgs>,
+    },
+    /// Print the reference page, in Markdown
+    Docs,
+}
+
+/// Prints what was asked for.
+pub(crate) fn run(args: ConfigArgs) -> Result<(), Failure> {
+    match args.command {
+        ConfigCommand::Show { defaults: true, .. } => print!("{DEFAULT_TOML}"),
+        ConfigCommand::Show { serve, .. } => print!("{}", show_toml(&serve.load()?)),
+        ConfigCommand::Docs => print!("{}", reference_page()),
+    }
+    Ok(())
+}

@@ -1,0 +1,10 @@
+//! One file per command. A client command uses nothing but the node's HTTP door.
+
+pub(crate) mod config;
+pub(crate) mod consume;
+pub(crate) mod group;
+pub(crate) mod produce;
+pub(crate) mod serve;
+pub(crate) mod sql;
+pub(crate) mod table;
+pub(crate) mod topic;

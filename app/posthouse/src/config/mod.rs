@@ -1,0 +1,57 @@
+//! Settings: one table of them, from which the file, the environment, the flags, `config show` and
+//! the reference page all follow.
+//!
+//! # Invariants
+//! - Order: defaults, then the file, then `POSTHOUSE_*` variables, then flags; the last one wins.
+//! - `config/default.toml` says exactly what the code defaults to (tested).
+
+mod docs;
+mod load;
+mod node;
+mod settings;
+mod value;
+
+pub use docs::{reference_page, show_toml};
+pub use load::{ConfigError, Loaded, Origin, load};
+pub use node::NodeConfig;
+pub use value::{DoorAddress, EngineKind, HostPort, LogFormat};
+
+use posthouse_broker::BrokerConfig;
+use posthouse_http::HttpConfig;
+use posthouse_kafka::KafkaConfig;
+use posthouse_log::LocalConfig;
+use posthouse_query::QueryConfig;
+
+/// The defaults, annotated, as a file to start one's own from.
+pub const DEFAULT_TOML: &str = include_str!("../../config/default.toml");
+
+/// Everything a node can be told.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The process.
+    pub node: NodeConfig,
+    /// The log in the data directory. Its directory is [`NodeConfig::data_dir`].
+    pub local: LocalConfig,
+    /// Topics, groups and memory.
+    pub broker: BrokerConfig,
+    /// The Kafka door. What it advertises and its drain follow from [`NodeConfig`].
+    pub kafka: KafkaConfig,
+    /// The HTTP door.
+    pub http: HttpConfig,
+    /// SQL.
+    pub query: QueryConfig,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        let node = NodeConfig::default();
+        Config {
+            local: LocalConfig::new(node.data_dir.clone()),
+            node,
+            broker: BrokerConfig::default(),
+            kafka: KafkaConfig::default(),
+            http: HttpConfig::default(),
+            query: QueryConfig::default(),
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! The table of settings.
+//!
+//! A setting's key is its table and name in the file: `broker.default_partitions`. Its environment
+//! variable follows from the key: `POSTHOUSE_BROKER_DEFAULT_PARTITIONS`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use posthouse_log::{CleanupPolicy, Durability, TimestampType};
+use posthouse_query::{FileAccess, QueryConfig};
+use posthouse_types::ByteSize;
+
+use super::value::SettingValue;
+use super::{Config, DoorAddress, EngineKind, HostPort, LogFormat};
+
+/// One setting.
+pub(crate) struct Setting {
+    /// Its key, dotted.
+    pub(crate) key: &'static str,
+    /// What it holds, for people.
+    pub(crate) kind: &'static str,
+    /// What it does, in a sentence or two.
+    pub(crate) doc: &'static str,
+    /// The flag of `posthouse serve` that sets it, where it has its own.
+    pub(crate) flag: Option<&'static str>,
+    /// Whether TOML writes its value without quotes.
+    pub(crate) bare: bool,
+    pub(crate) show: fn(&Config) -> String,
+    pub(crate) set: fn(&mut Config, &str) -> Result<(), String>,
+}
+
+impl Setting {
+    /// The environment variable that sets it.
+    pub(crate) fn variable(&self) -> String {
+        format!("POSTHOUSE_{}", self.key.replace('.', "_").to_uppercase())
+    }
+
+    /// Its value as TOML writes it.
+    pub(crate) fn show_toml(&self, config: &Config) -> String {
+        let text = (self.show)(config);
+        if self.bare { text } else { toml::Value::String(text).to_string() }
+    }
+}
+
+/// The setting called `key`.
+pub(crate) fn find(key: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.key == key)
+}
+
+/// The key most like `key`, when any is near enough to be meant.
+pub(crate) fn nearest(key: &str) -> Option<&'static str> {
+    let distance = |setting: &Setting| strsim::damerau_levenshtein(setting.key, key);
+    let best = SETTINGS.iter().min_by_key(|setting| distance(setting))?;
+    let name = key.rsplit('.').next().unwrap_or(key);
+    let same_name = SETTINGS.iter().find(|setting| setting.key.rsplit('.').next() == Some(name));
+    if distance(best) <= 3 { Some(best.key) } else { same_name.map(|setting| setting.key) }
+}
+
+macro_rules! setting {
+    ($key:literal, $($field:ident).+ : $type:ty, $doc:literal $(, flag $flag:literal)? $(, from $min:literal)?) => {
+        Setting {
+            key: $key,
+            kind: <$type as SettingValue>::KIND,
+            doc: $doc,
+            flag: setting!(@flag $($flag)?),
+            bare: <$type as SettingValue>::BARE,
+            show: |config| config.$($field).+.show(),
+            set: |config, text| {
+                let value = <$type as SettingValue>::parse(text)?;
+                $(if value < $min {
+                    return Err(format!("is below {}, the least that makes sense", $min));
+                })?
+                config.$($field).+ = value;
+                Ok(())
+            },
+        }
+    };
+    (@flag) => { None };
+    (@flag $flag:literal) => { Some($flag) };
+}
+
+/// What a setting that the machine decides is called.
+const AUTO: &str = "auto";
+
+/// Every setting, in the order in which they are shown.
+pub(crate) static SETTINGS: &[Setting] = &[
+    setting!("data_dir", node.data_dir: PathBuf,
+        "Where everything is kept. Made when it does not exist; used by one process at a time.",
+        flag "--data-dir"),
+    setting!("engine", node.engine: EngineKind,
+        "What keeps the logs: segment files in `data_dir`, or memory, which keeps nothing and is for tests.",
+        flag "--engine"),
+    setting!("ready_file", node.ready_file: Option<PathBuf>,
+        "A JSON object of door name to bound address, written once every door is open and removed at exit.",
+        flag "--ready-file"),
+    setting!("grace_period", node.grace_period: Duration,
+        "How long connections may take to finish what they have begun after SIGTERM or SIGINT.",
+        flag "--grace-period"),
+    setting!("allow_unauthenticated", node.allow_unauthenticated: bool,
+        "Accepts addresses other than loopback although nobody is asked who they are.",
+        flag "--allow-unauthenticated"),
+    setting!("logging.filter", node.log_filter: String,
+        "What is logged: `error`, `warn`, `info`, `debug` or `trace`, for all or for one target: `info,posthouse_kafka=debug`.",
+        flag "--log"),
+    setting!("logging.format", node.log_format: LogFormat,
+        "How log lines look on standard error: for people, or one JSON object a line.",
+        flag "--log-format"),
+    setting!("kafka.address", node.kafka_address: DoorAddress,
+        "Where Kafka clients connect.", flag "--kafka"),
+    setting!("kafka.advertise", node.kafka_advertise: Option<HostPort>,
+        "The address that Kafka clients are told to connect to; the bound one when `none`.",
+        flag "--kafka-advertise"),
+    setting!("kafka.rack", kafka.rack: Option<String>,
+        "Announced as this node's rack. Kafka's `broker.rack`."),
+    setting!("kafka.connections_max", kafka.connections.connections_max: usize,
+        "Connections at once; further ones are closed.", from 1),
+    setting!("kafka.request_bytes_max", kafka.request_bytes_max: ByteSize,
+        "A larger request ends its connection. Kafka's `socket.request.max.bytes`."),
+    setting!("kafka.connection_bytes_max", kafka.connection_bytes_max: ByteSize,
+        "Most bytes of requests that one connection may have unanswered; above it the door stops reading from it."),
+    setting!("kafka.unsent_bytes_max", kafka.unsent_bytes_max: ByteSize,
+        "Most bytes of responses that wait for a client to read them before its next request is begun."),
+    setting!("kafka.requests_in_flight_max", kafka.requests_in_flight_max: usize,
+        "Most requests that one connection may have unanswered.", from 1),
+    setting!("kafka.fetch_bytes_max", kafka.fetch_bytes_max: ByteSize,
+        "Most bytes of records in one fetch response. Kafka's `fetch.max.bytes`."),
+    setting!("kafka.fetch_wait_max", kafka.fetch_wait_max: Duration,
+        "Longest that a fetch waits, whatever the client asks for."),
+    setting!("http.address", node.http_address: DoorAddress,
+        "Where HTTP clients and the command line connect.", flag "--http"),
+    setting!("http.connections_max", http.connections_max: usize,
+        "Connections at once; further ones are closed.", from 1),
+    setting!("http.header_timeout", http.header_timeout: Duration,
+        "How long a client may take to send a request's head, and how long a connection may be idle."),
+    setting!("http.body_timeout", http.body_timeout: Duration,
+        "How long a client may pause inside a request's body."),
+    setting!("http.body_bytes_max", http.body_bytes_max: ByteSize,
+        "Largest body that is held in memory: one record, a JSON array of records, a query; and the longest line of a body that is streamed."),
+    setting!("http.wait_max", http.wait_max: Duration,
+        "Longest `wait_ms` that a reader may ask for; a longer one is cut to it."),
+    setting!("http.event_heartbeat", http.event_heartbeat: Duration,
+        "An event stream without records sends a comment this often, so that whoever is between knows it is alive."),
+    setting!("http.refuse_cross_site", http.refuse_cross_site: bool,
+        "Requests that a browser sends for a page of another site are refused."),
+    setting!("postgres.address", node.postgres_address: DoorAddress,
+        "Where Postgres clients connect.", flag "--postgres"),
+    setting!("broker.auto_create_topics", broker.auto_create_topics: bool,
+        "Producing to an unknown topic, or asking for its metadata, makes it. Kafka's `auto.create.topics.enable`."),
+    setting!("broker.default_partitions", broker.default_partitions: u32,
+        "Partitions of a topic that does not say. Kafka's `num.partitions`.", from 1),
+    setting!("broker.partitions_per_topic_max", broker.partitions_per_topic_max: u32,
+        "Most partitions that one topic may have.", from 1),
+    setting!("broker.session_timeout_min", broker.session_timeout_min: Duration,
+        "Shortest session timeout a group member may ask for. Kafka's `group.min.session.timeout.ms`."),
+    setting!("broker.session_timeout_max", broker.session_timeout_max: Duration,
+        "Longest session timeout a group member may ask for. Kafka's `group.max.session.timeout.ms`."),
+    setting!("broker.initial_rebalance_delay", broker.initial_rebalance_delay: Duration,
+        "How long a new group waits for more members before it first assigns. Kafka's `group.initial.rebalance.delay.ms`."),
+    setting!("broker.group_members_max", broker.group_members_max: usize,
+        "Most members of one group. Kafka's `group.max.size`.", from 1),
+    setting!("broker.offsets_retention", broker.offsets_retention: Duration,
+        "Committed offsets of a group without members are forgotten after this long. Kafka's `offsets.retention.minutes`."),
+    setting!("broker.offset_metadata_bytes_max", broker.offset_metadata_bytes_max: usize,
+        "Most bytes of a client's own text with a committed offset. Kafka's `offset.metadata.max.bytes`."),
+    setting!("broker.maintenance_interval", broker.maintenance_interval: Duration,
+        "How often retention and compaction look for work. Kafka's `log.retention.check.interval.ms`."),
+    setting!("broker.in_flight_bytes_max", broker.in_flight_bytes_max: ByteSize,
+        "Most bytes accepted and not yet durable, over all topics; producers wait above it."),
+    setting!("topic.segment_bytes", broker.topic_defaults.segment_bytes: ByteSize,
+        "A segment file is closed before it would exceed this. A topic's `segment.bytes`."),
+    setting!("topic.segment_age", broker.topic_defaults.segment_age: Duration,
+        "A segment file is closed when its first record is this old. A topic's `segment.ms`."),
+    setting!("topic.retention_bytes", broker.topic_defaults.retention_bytes: Option<ByteSize>,
+        "The oldest segments of a partition are deleted while the rest still holds this much. A topic's `retention.bytes`."),
+    setting!("topic.retention_age", broker.topic_defaults.retention_age: Option<Duration>,
+        "Segments are deleted when their newest record is this old. A topic's `retention.ms`."),
+    setting!("topic.cleanup", broker.topic_defaults.cleanup: CleanupPolicy,
+        "What happens to old records: deleted, or compacted to the last one of each key. A topic's `cleanup.policy`."),
+    setting!("topic.tombstone_age", broker.topic_defaults.tombstone_age: Duration,
+        "How long a deletion stays readable in a compacted topic. A topic's `delete.retention.ms`."),
+    setting!("topic.dirty_ratio_permille", broker.topic_defaults.dirty_ratio_permille: u32,
+        "Compaction starts above this share of uncompacted bytes, in thousandths. A topic's `min.cleanable.dirty.ratio`."),
+    setting!("topic.compaction_lag", broker.topic_defaults.compaction_lag: Duration,
+        "Records younger than this are not compacted. A topic's `min.compaction.lag.ms`."),
+    setting!("topic.batch_bytes_max", broker.topic_defaults.batch_bytes_max: ByteSize,
+        "A larger record batch is refused. A topic's `max.message.bytes`."),
+    setting!("topic.timestamps", broker.topic_defaults.timestamps: TimestampType,
+        "Whose clock a record's timestamp is: the producer's, or the log's. A topic's `message.timestamp.type`."),
+    setting!("topic.durability", broker.topic_defaults.durability: Durability,
+        "When a record is durable, acknowledged at `acks=all` and readable: after an `fsync` shared with what else was waiting, or once the operating system has it. A topic's `posthouse.durability`."),
+    setting!("topic.producer_age", broker.topic_defaults.producer_age: Duration,
+        "An idempotent producer idle for longer is forgotten. Kafka's `producer.id.expiration.ms`."),
+    setting!("log.tail_cache", local.tail_cache: ByteSize,
+        "Memory for the newest batches of all partitions together, from which readers that keep up are served."),
+    setting!("log.commit_threads", local.commit_threads: usize,
+        "Partitions that are written and forced to disk at the same time, at most.", from 1),
+    setting!("log.open_files_max", local.open_files_max: usize,
+        "Segment files kept open for readers, at most, beside those that are written.", from 1),
+    // The machine decides, so the default has a name instead of a number.
+    Setting {
+        key: "query.threads",
+        kind: "number, or `auto`: the machine's cores",
+        doc: "Threads that run queries, and the parts that a scan is split into.",
+        flag: None,
+        bare: false,
+        show: |config| {
+            let threads = config.query.threads;
+            if threads == QueryConfig::default().threads {
+                AUTO.to_owned()
+            } else {
+                threads.to_string()
+            }
+        },
+        set: |config, text| {
+            config.query.threads = match text.trim() {
+                AUTO => QueryConfig::default().threads,
+                number => usize::parse(number)
+                    .ok()
+                    .filter(|threads| *threads > 0)
+                    .ok_or_else(|| format!("is neither {AUTO} nor a whole number from 1"))?,
+            };
+            Ok(())
+        },
+    },
+    setting!("query.niceness", query.niceness: u8,
+        "How much the query threads yield to the rest of the node: 0 not at all, 19 entirely."),
+    setting!("query.memory", query.memory: ByteSize,
+        "Memory that all queries together may hold; one that needs more spills to disk or fails."),
+    setting!("query.spill_directory", query.spill_directory: Option<PathBuf>,
+        "Where queries spill; the system's temporary directory when `none`."),
+    setting!("query.spill_bytes_max", query.spill_bytes_max: ByteSize,
+        "Most bytes that all queries together may spill."),
+    setting!("query.concurrent_queries_max", query.concurrent_queries_max: usize,
+        "Queries that run at once; others wait for their turn.", from 1),
+    setting!("query.statement_timeout", query.statement_timeout: Option<Duration>,
+        "How long one statement may take, waiting included. A session changes its own with `SET statement_timeout`."),
+    setting!("query.batch_rows", query.batch_rows: usize,
+        "Rows in a batch, before filters.", from 1),
+    setting!("query.batches_ahead_max", query.batches_ahead_max: usize,
+        "Batches that wait for a slow reader before the query itself waits.", from 1),
+    setting!("query.read_bytes", query.read_bytes: ByteSize,
+        "Stored bytes that one part of a scan asks the log for at a time."),
+    setting!("query.expanded_batch_bytes_max", query.expanded_batch_bytes_max: ByteSize,
+        "What one stored batch may decompress to; a larger one fails the query."),
+    setting!("query.files", query.files: FileAccess,
+        "Which files of the node's machine `SELECT … FROM 'file.csv'` may read: those in a directory and below it, all, or none."),
+    setting!("query.csv_null_regex", query.csv_null_regex: String,
+        "Unquoted CSV fields that match are NULL."),
+];

@@ -1,0 +1,164 @@
+//! The demo's questions, in SQL, and their answers as people read them.
+
+use std::time::Instant;
+
+use reqwest::Method;
+use reqwest::header::{ACCEPT, CONTENT_TYPE};
+use serde_json::{Value, json};
+
+use crate::client::Client;
+use crate::commands::table::{grouped, render};
+use crate::exit::{Code, Failure};
+
+/// A question.
+struct Question {
+    /// Its name in the answers' JSON.
+    name: &'static str,
+    title: &'static str,
+    sql: &'static str,
+}
+
+/// Times are UTC; a cancelled flight has no delay and does not count.
+const QUESTIONS: [Question; 4] = [
+    Question {
+        name: "flights",
+        title: "How many flights were there?",
+        sql: "SELECT count(*) AS flights FROM flights",
+    },
+    Question {
+        name: "delay_by_airport_and_month",
+        title: "How late do flights leave, in minutes on average, by airport and month?",
+        sql: "\
+SELECT month,
+       avg(dep_delay) FILTER (WHERE origin = 'EWR') AS \"Newark\",
+       avg(dep_delay) FILTER (WHERE origin = 'JFK') AS \"JFK\",
+       avg(dep_delay) FILTER (WHERE origin = 'LGA') AS \"LaGuardia\"
+FROM flights
+GROUP BY month
+ORDER BY month",
+    },
+    Question {
+        name: "worst_hour",
+        title: "Which hour of the year cost the most minutes at one airport, and what was the weather?",
+        sql: "\
+SELECT f.origin, f.time_hour, f.departures, f.minutes_late, f.worst,
+       w.temp, w.wind_speed, w.precip, w.visib
+FROM (SELECT origin, time_hour, count(dep_delay) AS departures,
+             sum(dep_delay) AS minutes_late, max(dep_delay) AS worst
+      FROM flights GROUP BY origin, time_hour) AS f
+JOIN weather AS w ON w.origin = f.origin AND w.time_hour = f.time_hour
+ORDER BY f.minutes_late DESC
+LIMIT 1",
+    },
+    Question {
+        name: "most_delayed_carriers",
+        title: "Whose flights arrive latest?",
+        sql: "\
+SELECT a.name AS carrier, count(*) AS flights, avg(f.arr_delay) AS mean_minutes_late,
+       100.0 * sum(CASE WHEN f.arr_delay > 15 THEN 1 ELSE 0 END) / count(f.arr_delay) AS percent_over_15
+FROM flights AS f
+JOIN airlines AS a ON a.carrier = f.carrier
+GROUP BY a.name
+ORDER BY mean_minutes_late DESC
+LIMIT 5",
+    },
+];
+
+/// Asks everything, prints the answers, and gives them back by name: for a question with one
+/// value the value, for the others their rows.
+pub(super) async fn ask_all(client: &Client) -> Result<Value, Failure> {
+    let mut answers = serde_json::Map::new();
+    for question in &QUESTIONS {
+        let started = Instant::now();
+        let answer = ask(client, question.sql).await?;
+        print(question, &answer, started.elapsed().as_secs_f64());
+        let rows = answer.rows;
+        let value = match rows.as_slice() {
+            [row] if row.len() == 1 => row[0].clone(),
+            _ => json!(rows),
+        };
+        answers.insert(question.name.to_owned(), value);
+    }
+    Ok(Value::Object(answers))
+}
+
+struct Answer {
+    columns: Vec<String>,
+    rows: Vec<Vec<Value>>,
+}
+
+async fn ask(client: &Client, sql: &str) -> Result<Answer, Failure> {
+    let request = client
+        .request_with(Method::POST, &["sql"], &[("shape", "arrays".to_owned())])
+        .header(ACCEPT, "application/x-ndjson")
+        .header(CONTENT_TYPE, "text/plain")
+        .body(sql.to_owned());
+    let text =
+        client.send(request).await?.text().await.map_err(|error| client.unreachable(&error))?;
+    let mut answer = Answer { columns: Vec::new(), rows: Vec::new() };
+    for line in text.lines() {
+        match serde_json::from_str(line).unwrap_or_default() {
+            Value::Array(row) => answer.rows.push(row),
+            Value::Object(object) if object.contains_key("columns") => {
+                let columns = object["columns"].as_array().into_iter().flatten();
+                answer.columns = columns
+                    .filter_map(|column| column["name"].as_str())
+                    .map(str::to_owned)
+                    .collect();
+            }
+            Value::Object(object) if object.contains_key("error") => {
+                return Err(Failure::new(Code::Failed, object["error"]["detail"].to_string()));
+            }
+            _ => {}
+        }
+    }
+    Ok(answer)
+}
+
+fn print(question: &Question, answer: &Answer, seconds: f64) {
+    println!("{}   ({seconds:.2} s)\n", question.title);
+    for line in question.sql.lines() {
+        println!("    {line}");
+    }
+    let rows: Vec<Vec<String>> =
+        answer.rows.iter().map(|row| row.iter().map(cell).collect()).collect();
+    let table = render(&answer.columns, &rows, None);
+    println!();
+    for line in table.lines() {
+        println!("  {line}");
+    }
+    println!();
+}
+
+/// A number with one decimal, a count with its thousands apart, a time without its zone.
+fn cell(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) if is_time(text) => text.trim_end_matches('Z').replacen('T', " ", 1),
+        Value::String(text) => text.clone(),
+        Value::Number(number) => match number.as_i64() {
+            Some(whole) => grouped(whole),
+            None => format!("{:.1}", number.as_f64().unwrap_or_default()),
+        },
+        other => other.to_string(),
+    }
+}
+
+fn is_time(text: &str) -> bool {
+    text.get(..10).is_some_and(|date| date.parse::<jiff::civil::Date>().is_ok())
+        && text.as_bytes().get(10) == Some(&b'T')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_are_for_people() {
+        assert_eq!(cell(&json!(336_776)), "336,776");
+        assert_eq!(cell(&json!(12.66)), "12.7");
+        assert_eq!(cell(&json!("2013-07-22T22:00:00Z")), "2013-07-22 22:00:00");
+        assert_eq!(cell(&json!("AirTran Airways Corporation")), "AirTran Airways Corporation");
+        assert_eq!(cell(&Value::Null), "");
+    }
+}

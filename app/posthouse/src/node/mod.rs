@@ -1,0 +1,11 @@
+//! One node: bind every door, open the data, serve, drain.
+
+mod addresses;
+mod ready_file;
+mod run;
+mod signals;
+
+
+pub use addresses::AddressError;
+pub use run::{Running, StartError, run, start};
+pub(crate) use signals::cancel_on_signal;
