@@ -4,6 +4,8 @@
 //! copied. Everything else goes through the `kafka-protocol` crate, behind [`guard`].
 
 pub(crate) mod api;
+#[cfg(test)]
+mod captures;
 pub(crate) mod fetch;
 pub(crate) mod frame;
 pub(crate) mod guard;
