@@ -1,5 +1,6 @@
 //! The broker as its callers see it, over an engine that behaves like an object store.
 
+mod failures;
 mod fetching;
 mod groups;
 mod harness;
