@@ -50,11 +50,12 @@ impl Broker {
         let stored = self.engine().stored().await?;
         let count = opening.len();
         let this = self.this().upgrade().expect("whoever calls holds the broker");
-        let work = self.tasks().spawn(async move {
+        let stopping = self.stopping().clone();
+        let work = self.tasks().spawn(stopping.run_until_cancelled_owned(async move {
             let open = |(id, slot)| this.open_slot(id, slot).boxed();
             let openings: Vec<_> = opening.into_iter().map(open).collect();
             stream::iter(openings).buffer_unordered(OPENING_MAX).count().await;
-        });
+        }));
         if tokio::time::timeout(self.config().opening_wait, work).await.is_err() {
             tracing::warn!(partitions = count, "still opening partitions");
         }

@@ -146,6 +146,20 @@ async fn a_partition_that_opens_slowly_does_not_hold_up_the_others() {
 }
 
 #[tokio::test]
+async fn a_node_stops_while_a_partition_is_still_opening() {
+    let store = Arc::default();
+    let broker = Moody::over(&store).start(quick()).await;
+    create(&broker, "t", 2).await;
+    broker.shutdown().await.unwrap();
+
+    let engine = Moody::over(&store);
+    engine.openings.forget_permits(Semaphore::MAX_PERMITS);
+    let config = BrokerConfig { opening_wait: Duration::from_millis(1), ..quick() };
+    let broker = engine.start(config).await;
+    tokio::time::timeout(Duration::from_secs(30), broker.shutdown()).await.unwrap().unwrap();
+}
+
+#[tokio::test]
 async fn data_that_could_not_be_deleted_goes_at_the_next_start() {
     let store = Arc::default();
     let engine = Moody::over(&store);
