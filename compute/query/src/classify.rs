@@ -84,8 +84,11 @@ fn syntax(error: &ParserError, sql: Option<&str>) -> QueryError {
         }
     };
     let (message, location) = position_in_message(text);
-    let position =
-        sql.zip(location).and_then(|(sql, (line, column))| char_position(sql, line, column));
+    let at_end = message.ends_with("found: EOF");
+    let position = sql.and_then(|sql| match location {
+        Some((line, column)) => char_position(sql, line, column),
+        None => at_end.then(|| sql.chars().count() + 1),
+    });
     QueryError::new(sqlstate::SYNTAX_ERROR, format!("syntax error: {message}")).at(position)
 }
 
@@ -146,21 +149,35 @@ fn external(error: &(dyn std::error::Error + 'static), sql: Option<&str>) -> Que
     QueryError::internal(error.to_string())
 }
 
-fn plan_error(message: &str) -> QueryError {
-    let message = first_line(message);
-    if let Some(name) =
-        message.strip_prefix("table '").and_then(|rest| rest.strip_suffix("' not found"))
-    {
+fn plan_error(text: &str) -> QueryError {
+    let message = first_line(text);
+    let between = |before: &str, after: &str| {
+        let rest = message.split_once(before)?.1;
+        Some(rest.split_once(after)?.0)
+    };
+    if let Some(name) = between("table '", "' not found") {
         let name = name.strip_prefix("posthouse.public.").unwrap_or(name);
+        let message = format!("topic or file \"{name}\" does not exist");
+        return QueryError::new(sqlstate::UNDEFINED_TABLE, message);
+    }
+    if let Some(name) = between("Invalid function '", "'").or(between("table function '", "'")) {
+        let message = format!("function \"{name}\" does not exist");
+        let error = QueryError::new(sqlstate::UNDEFINED_FUNCTION, message);
+        let near = text.split_once("Did you mean '").and_then(|(_, near)| near.split_once('\''));
+        return match near {
+            Some((near, _)) if nearest(name, [near]).is_some() => {
+                error.with_hint(format!("perhaps you meant \"{near}\""))
+            }
+            _ => error,
+        };
+    }
+    if let Some(column) = between("column \"", "\" must appear in the GROUP BY") {
         return QueryError::new(
-            sqlstate::UNDEFINED_TABLE,
-            format!("topic or file \"{name}\" does not exist"),
+            sqlstate::GROUPING_ERROR,
+            format!("column \"{column}\" must appear in GROUP BY or be used in an aggregate"),
         );
     }
-    let state = if message.contains("Invalid function")
-        || message.contains("table function") && message.contains("not found")
-        || message.contains("No function matches")
-    {
+    let state = if message.contains("No function matches") {
         sqlstate::UNDEFINED_FUNCTION
     } else if message.contains("GROUP BY") {
         sqlstate::GROUPING_ERROR

@@ -18,6 +18,8 @@ pub(crate) mod sqlstate {
     pub(crate) const INVALID_PARAMETER_VALUE: &str = "22023";
     pub(crate) const INVALID_TEXT_REPRESENTATION: &str = "22P02";
     pub(crate) const BAD_COPY_FILE_FORMAT: &str = "22P04";
+    pub(crate) const GENERATED_ALWAYS: &str = "428C9";
+    pub(crate) const NOT_NULL_VIOLATION: &str = "23502";
     pub(crate) const SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION: &str = "42000";
     pub(crate) const INSUFFICIENT_PRIVILEGE: &str = "42501";
     pub(crate) const SYNTAX_ERROR: &str = "42601";
@@ -84,6 +86,13 @@ impl QueryError {
 
     pub(crate) fn cancelled() -> QueryError {
         QueryError::new(sqlstate::QUERY_CANCELED, "the statement was cancelled")
+    }
+
+    pub(crate) fn timed_out() -> QueryError {
+        QueryError::new(
+            sqlstate::QUERY_CANCELED,
+            "the statement was cancelled because it took longer than statement_timeout",
+        )
     }
 }
 

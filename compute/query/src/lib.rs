@@ -3,15 +3,29 @@
 //! Entry points: [`QueryEngine`] is the node's one room for queries, with its own threads and
 //! memory; [`QuerySession`] is one client's view of it.
 
+mod catalog;
 mod classify;
+mod columns;
 mod config;
+mod ddl;
+mod decode;
+mod encode;
 mod engine;
 mod error;
+mod files;
+mod guard;
+mod metrics;
+mod planning;
 mod position;
 mod rows;
 mod session;
+mod statement;
+mod text;
+mod topic;
+mod yielding;
 
 pub use config::{FileAccess, QueryConfig};
 pub use engine::{QueryEngine, StartError};
 pub use error::QueryError;
 pub use session::{Outcome, QuerySession};
+pub use statement::Statement;

@@ -7,10 +7,11 @@
 pub(crate) fn char_position(sql: &str, line: u64, column: u64) -> Option<usize> {
     let line = usize::try_from(line).ok()?.checked_sub(1)?;
     let column = usize::try_from(column).ok()?.checked_sub(1)?;
-    let before: usize = sql.split_inclusive('\n').take(line).map(|line| line.chars().count()).sum();
-    let position = before + column + 1;
+    let lines: Vec<&str> = sql.split('\n').collect();
+    let on = lines.get(line)?.chars().count();
+    let before: usize = lines[..line].iter().map(|line| line.chars().count() + 1).sum();
     // One past the end is where a statement that stops too early should have gone on.
-    (position <= sql.chars().count() + 1).then_some(position)
+    (column <= on).then_some(before + column + 1)
 }
 
 /// Takes the place off a parser's message: `Expected: x at Line: 1, Column: 8`.
@@ -33,6 +34,7 @@ mod tests {
         assert_eq!(char_position("sélect\n  1", 2, 3), Some(10));
         assert_eq!(char_position("x", 1, 1), Some(1));
         assert_eq!(char_position("x", 3, 1), None);
+        assert_eq!(char_position("x", 2, 1), None);
         assert_eq!(char_position("x", 0, 0), None);
     }
 

@@ -22,7 +22,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::QueryError;
 use crate::engine::{AbortOnDrop, Shared};
-use crate::error::sqlstate;
+use crate::metrics;
 
 type Crossed = Result<RecordBatch, DataFusionError>;
 
@@ -48,12 +48,16 @@ pub(crate) async fn in_turn<T>(
         let _turn = shared.turns.acquire().await.map_err(|_| QueryError::cancelled())?;
         work.await
     };
-    match timeout.map(|timeout| Instant::now() + timeout) {
+    let began = Instant::now();
+    let ended = match timeout {
         None => turn_then_work.await,
-        Some(deadline) => {
-            timeout_at(deadline, turn_then_work).await.unwrap_or_else(|_| Err(timed_out().into()))
-        }
-    }
+        Some(timeout) => timeout_at(began + timeout, turn_then_work)
+            .await
+            .unwrap_or_else(|_| Err(QueryError::timed_out().into())),
+    };
+    let outcome = if ended.is_ok() { "ok" } else { "error" };
+    metrics::statement_ended(outcome, began.elapsed());
+    ended
 }
 
 fn start(
@@ -109,11 +113,4 @@ async fn receive((mut receiver, mut producing): Receiving) -> Option<(Crossed, R
             Some((Err(error.into()), (receiver, None)))
         }
     }
-}
-
-fn timed_out() -> QueryError {
-    QueryError::new(
-        sqlstate::QUERY_CANCELED,
-        "the statement was cancelled because it took longer than statement_timeout",
-    )
 }

@@ -78,6 +78,7 @@ impl Broker {
         let (shards, writes) = coordinators.into_iter().map(|one| (one.shard, one.writes)).unzip();
 
         let known = catalog.machine().identity().cloned();
+        let first_start = known.is_none();
         let identity = match known {
             Some(identity) => identity,
             None => identify(&mut catalog, clock.as_ref()).await?,
@@ -98,7 +99,7 @@ impl Broker {
             stopping: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });
-        broker.open_topics().await?;
+        broker.open_topics(first_start).await?;
         broker.forget_orphaned_offsets().await;
         broker.start_coordinators(writes);
         broker.start_background();
@@ -199,13 +200,6 @@ impl Broker {
 
     pub(crate) fn tasks(&self) -> &TaskTracker {
         &self.tasks
-    }
-}
-
-impl Drop for Broker {
-    /// Ends the tasks of a broker that was dropped without a shutdown.
-    fn drop(&mut self) {
-        self.stopping.cancel();
     }
 }
 

@@ -73,6 +73,11 @@ impl UnplacedBatch {
         self.bytes.len()
     }
 
+    /// The batch as it would be sent to a broker.
+    pub fn into_bytes(self) -> BytesMut {
+        self.bytes
+    }
+
     /// Writes the log's own time; recomputes the checksum.
     pub fn set_log_append_time(&mut self, at: Timestamp) {
         self.header.log_append_time = true;

@@ -11,7 +11,6 @@ mod connection;
 mod errors;
 #[doc(hidden)]
 pub mod fuzz;
-mod grant;
 mod metrics;
 mod node;
 mod output;

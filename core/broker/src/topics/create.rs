@@ -119,10 +119,7 @@ impl Broker {
         let (_, ticket) = kept.map_err(|error| CreateTopicError::Catalog(error.into()))?;
         ticket.durable().await.map_err(|error| CreateTopicError::Catalog(error.into()))?;
         self.topic_table().touch();
-        if let Err(error) = self.delete_data(entry.id, entry.partitions).await {
-            let error = &error as &dyn std::error::Error;
-            tracing::warn!(topic = %entry.name, error, "data left until the next start");
-        }
+        self.delete_data(&entry.partition_ids()).await;
         Ok(())
     }
 

@@ -14,12 +14,12 @@ use posthouse_types::{Offset, PartitionId, PartitionIndex, Timestamp, TopicId};
 use uuid::Uuid;
 
 use self::disk::MemoryDisk;
-use crate::ReadLimit;
 use crate::disk::Disk;
 use crate::local::checkpoint::Checkpoint;
 use crate::local::index::SparseIndex;
 use crate::local::recover::{Found, recover};
 use crate::local::{incarnation, paths};
+use crate::{LogConfig, ReadLimit};
 
 const DIRECTORY: &str = "partition";
 const NOW_MS: i64 = 1_700_000_000_000;
@@ -78,7 +78,7 @@ pub fn partition(input: &[u8]) -> bool {
 
 fn recovered(disk: &Arc<dyn Disk>) -> Option<Found> {
     let id = PartitionId { topic: TopicId(Uuid::nil()), index: PartitionIndex::ZERO };
-    recover(disk, Path::new(DIRECTORY), id, Timestamp::from_ms(NOW_MS)).ok()
+    recover(disk, Path::new(DIRECTORY), id, &LogConfig::default(), Timestamp::from_ms(NOW_MS)).ok()
 }
 
 /// Reads every segment as a reader would; gives how many batches there are.
