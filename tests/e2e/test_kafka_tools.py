@@ -33,14 +33,14 @@ def test_making_a_topic_twice_is_refused_by_name(shared_node, kafka_tool, topic)
     arguments = ("--bootstrap-server", shared_node.kafka, "--create", "--topic", topic)
     kafka_tool("kafka-topics", *arguments)
     again = kafka_tool("kafka-topics", *arguments, check=False)
-    assert again.returncode != 0 and "TopicExistsException" in again.stdout + again.stderr
+    assert again.returncode != 0 and f"topic {topic} already exists" in again.stdout
 
 
 def test_a_setting_that_would_not_act_is_refused(shared_node, kafka_tool, topic):
     done = kafka_tool("kafka-topics", "--bootstrap-server", shared_node.kafka, "--create",
                       "--topic", topic, "--config", "flush.messages=1", check=False)
     assert done.returncode != 0
-    assert "InvalidConfigurationException" in done.stdout + done.stderr
+    assert 'setting flush.messages = "1" is refused' in done.stdout
 
 
 @pytest.mark.parametrize("codec", CODECS)

@@ -78,7 +78,6 @@ impl Broker {
         let (shards, writes) = coordinators.into_iter().map(|one| (one.shard, one.writes)).unzip();
 
         let known = catalog.machine().identity().cloned();
-        let first_start = known.is_none();
         let identity = match known {
             Some(identity) => identity,
             None => identify(&mut catalog, clock.as_ref()).await?,
@@ -99,7 +98,7 @@ impl Broker {
             stopping: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });
-        broker.open_topics(first_start).await?;
+        broker.open_topics().await?;
         broker.forget_orphaned_offsets().await;
         broker.start_coordinators(writes);
         broker.start_background();
@@ -200,6 +199,13 @@ impl Broker {
 
     pub(crate) fn tasks(&self) -> &TaskTracker {
         &self.tasks
+    }
+}
+
+impl Drop for Broker {
+    /// Ends the tasks of a broker that was dropped without a shutdown.
+    fn drop(&mut self) {
+        self.stopping.cancel();
     }
 }
 

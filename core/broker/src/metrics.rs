@@ -66,6 +66,16 @@ pub(crate) fn offsets_expired(groups: usize) {
     counter!("posthouse_broker_groups_expired_total").increment(wide(groups));
 }
 
+/// A group began a rebalance.
+pub(crate) fn group_rebalanced() {
+    counter!("posthouse_broker_group_rebalances_total").increment(1);
+}
+
+/// A member was removed because it was silent, or did not join or sync in time.
+pub(crate) fn group_member_expired() {
+    counter!("posthouse_broker_group_members_expired_total").increment(1);
+}
+
 /// What a group came to could not be kept.
 pub(crate) fn group_write_failed() {
     counter!("posthouse_broker_group_write_failures_total").increment(1);

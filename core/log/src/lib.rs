@@ -12,10 +12,14 @@ mod compaction;
 mod config;
 #[cfg(test)]
 mod crashes;
+#[cfg(test)]
+mod damage;
 mod disk;
 mod engine;
 mod epochs;
 mod errors;
+#[cfg(test)]
+mod faults;
 #[doc(hidden)]
 #[cfg(feature = "testkit")]
 pub mod fuzz;

@@ -6,7 +6,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use posthouse_types::{ManualClock, Timestamp};
 
-use crate::testkit::Harness;
+use crate::testkit::{FaultyDisk, Harness};
 use crate::{
     Engine, LocalConfig, LocalEngine, MemoryConfig, MemoryEngine, MemoryStore, contract_suite,
 };
@@ -57,26 +57,39 @@ impl Harness for Memory {
 
 contract_suite!(memory, Memory::new());
 
-/// The local engine on the machine's own disk.
+/// The local engine.
 struct Local {
-    directory: tempfile::TempDir,
+    config: LocalConfig,
     engine: Option<Arc<LocalEngine>>,
     clock: ManualClock,
+    /// Removed when the test ends; `None` on a disk that is in memory.
+    _directory: Option<tempfile::TempDir>,
 }
 
 impl Local {
-    async fn new() -> Local {
-        let clock = ManualClock::new(Timestamp::from_ms(START_MS));
+    async fn on_real_disk(change: impl FnOnce(&mut LocalConfig)) -> Local {
         let directory = tempfile::tempdir().expect("the machine has room for a test");
-        let mut local = Local { directory, engine: None, clock };
-        local.start();
+        let mut config = LocalConfig::new(directory.path());
+        change(&mut config);
+        Local::start(config, Some(directory))
+    }
+
+    async fn on_faulty_disk() -> Local {
+        let disk = Arc::new(FaultyDisk::new(1));
+        Local::start(LocalConfig { disk, ..LocalConfig::new("/data") }, None)
+    }
+
+    fn start(config: LocalConfig, directory: Option<tempfile::TempDir>) -> Local {
+        let clock = ManualClock::new(Timestamp::from_ms(START_MS));
+        let mut local = Local { config, engine: None, clock, _directory: directory };
+        local.open();
         local
     }
 
-    fn start(&mut self) {
-        let config = LocalConfig::new(self.directory.path());
+    fn open(&mut self) {
         let clock = Arc::new(self.clock.clone());
-        self.engine = Some(LocalEngine::open(config, clock).expect("the data directory opens"));
+        let engine = LocalEngine::open(self.config.clone(), clock);
+        self.engine = Some(engine.expect("the data directory opens"));
     }
 }
 
@@ -95,12 +108,21 @@ impl Harness for Local {
     fn restart(&mut self) -> BoxFuture<'_, ()> {
         async {
             if let Some(engine) = self.engine.take() {
-                engine.shutdown().await.expect("the machine's disk works");
+                engine.shutdown().await.expect("the disk works");
             }
-            self.start();
+            self.open();
         }
         .boxed()
     }
 }
 
-contract_suite!(local, Local::new());
+contract_suite!(local, Local::on_real_disk(|_| {}));
+// Nothing in memory and one file open: every read goes to the disk.
+contract_suite!(
+    local_cold,
+    Local::on_real_disk(|config| {
+        config.tail_cache = posthouse_types::ByteSize(0);
+        config.open_files_max = 1;
+    })
+);
+contract_suite!(local_on_faulty_disk, Local::on_faulty_disk());

@@ -19,6 +19,10 @@ pub struct KafkaConfig {
     /// Bytes of requests that one connection may have unanswered; above it the door stops reading
     /// from it. One request is always read, even a larger one.
     pub connection_bytes_max: ByteSize,
+    /// `queued.max.request.bytes`: bytes of large requests (above 64 KiB) that all connections
+    /// together may have unanswered; above it they are not read, first come, first served. Never
+    /// less than `request_bytes_max`.
+    pub requests_bytes_max: ByteSize,
     /// Bytes of responses that wait for a client to read them before its next request is begun.
     pub unsent_bytes_max: ByteSize,
     /// Requests that one connection may have unanswered.
@@ -41,6 +45,7 @@ impl Default for KafkaConfig {
             rack: None,
             request_bytes_max: ByteSize::mib(100),
             connection_bytes_max: ByteSize::mib(32),
+            requests_bytes_max: ByteSize::mib(256),
             unsent_bytes_max: ByteSize::mib(4),
             requests_in_flight_max: 64,
             fetch_bytes_max: ByteSize::mib(55),

@@ -30,6 +30,7 @@ use tracing::{debug, warn};
 use crate::codec::header::Incoming;
 use crate::codec::response::Response;
 use crate::commands::{self, CommandError, Outcome, Running};
+use crate::grant::Grant;
 use crate::node::{Call, Node};
 use crate::output::GATHER_MAX;
 use crate::sendfile;
@@ -42,6 +43,8 @@ enum ConnectionError {
     Session(#[from] SessionError),
     #[error(transparent)]
     Command(#[from] CommandError),
+    #[error("a large request did not arrive in time")]
+    Late,
     #[error("the socket failed")]
     Socket(#[from] io::Error),
 }
@@ -74,6 +77,7 @@ struct Connection {
     accepted: VecDeque<(RequestId, BoxFuture<'static, Response>)>,
     /// File bytes being sent from the blocking pool; gives how many were taken.
     sending: Option<JoinHandle<io::Result<usize>>>,
+    grant: Grant,
     /// The client closed its side.
     input_ended: bool,
 }
@@ -95,6 +99,7 @@ impl Connection {
             running: None,
             accepted: VecDeque::new(),
             sending: None,
+            grant: Grant::new(Arc::clone(&node.request_memory)),
             input_ended: false,
             node,
         }
@@ -119,6 +124,7 @@ impl Connection {
             let mut moved = self.poll_running(cx)?;
             moved |= self.poll_accepted(cx);
             moved |= self.begin_requests()?;
+            moved |= self.poll_grant(cx)?;
             if self.running.is_some() && moved {
                 // What has just begun is usually done at once; its answer joins the next write.
                 continue;
@@ -157,6 +163,23 @@ impl Connection {
         };
         self.running = Some((id, waits, commands::begin(call, incoming)));
         Ok(true)
+    }
+
+    /// Follows the session's need of shared memory. Costs nothing while requests are small.
+    fn poll_grant(&mut self, cx: &mut Context<'_>) -> Result<bool, ConnectionError> {
+        self.grant.keep(self.session.granted_bytes());
+        if !self.session.is_receiving_large() {
+            self.grant.on_arrival();
+        }
+        if self.grant.poll_late(cx).is_ready() {
+            return Err(ConnectionError::Late);
+        }
+        let Some(size) = self.session.awaits_grant() else { return Ok(false) };
+        let granted = self.grant.poll_take(cx, size).is_ready();
+        if granted {
+            self.session.on_grant();
+        }
+        Ok(granted)
     }
 
     fn poll_running(&mut self, cx: &mut Context<'_>) -> Result<bool, ConnectionError> {

@@ -29,8 +29,10 @@ pub fn stream(mut input: &[u8]) -> bool {
         }
         frames.advance(wrote);
         loop {
+            frames.grant();
             match frames.next() {
                 Ok(Some(frame)) => read |= self::frame(frame),
+                Ok(None) if frames.awaits_grant().is_some() => {}
                 Ok(None) => break,
                 Err(_) => return read,
             }

@@ -11,6 +11,7 @@ mod connection;
 mod errors;
 #[doc(hidden)]
 pub mod fuzz;
+mod grant;
 mod metrics;
 mod node;
 mod output;

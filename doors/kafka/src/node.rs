@@ -7,6 +7,7 @@ use kafka_protocol::error::ResponseError as Code;
 use kafka_protocol::protocol::StrBytes;
 use posthouse_broker::{Broker, Topic, TopicRef};
 use posthouse_types::{NameError, Principal, TopicId, TopicName};
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use crate::KafkaConfig;
@@ -19,6 +20,8 @@ pub(crate) struct Node {
     pub(crate) broker: Arc<Broker>,
     pub(crate) config: KafkaConfig,
     pub(crate) metrics: Metrics,
+    /// Bytes left for large requests, shared by all connections.
+    pub(crate) request_memory: Arc<Semaphore>,
 }
 
 /// Where clients find a node.
@@ -32,7 +35,9 @@ pub(crate) struct Endpoint {
 
 impl Node {
     pub(crate) fn new(broker: Arc<Broker>, config: KafkaConfig) -> Node {
-        Node { broker, config, metrics: Metrics::new() }
+        let request_memory = config.requests_bytes_max.max(config.request_bytes_max).as_usize();
+        let request_memory = Arc::new(Semaphore::new(request_memory.min(Semaphore::MAX_PERMITS)));
+        Node { broker, config, metrics: Metrics::new(), request_memory }
     }
 
     pub(crate) fn endpoint(&self) -> Endpoint {

@@ -16,7 +16,7 @@ use std::collections::VecDeque;
 use std::io::IoSliceMut;
 
 use crate::codec::api::Api;
-use crate::codec::frame::{FrameError, Frames};
+use crate::codec::frame::{FrameError, Frames, LARGE_FRAME_BYTES};
 use crate::codec::header::{self, HeaderError, Incoming};
 use crate::codec::response::Response;
 use crate::output::Output;
@@ -55,6 +55,8 @@ pub(crate) struct Session {
     first_id: u64,
     /// Bytes of the requests in `slots`.
     slots_bytes: usize,
+    /// Bytes of large requests that were granted and are not yet answered.
+    granted_bytes: usize,
     output: Output,
     limits: SessionLimits,
     /// No more requests are begun: the input ended, or the node is stopping.
@@ -85,6 +87,7 @@ impl Session {
             slots: VecDeque::new(),
             first_id: 0,
             slots_bytes: 0,
+            granted_bytes: 0,
             output: Output::default(),
             limits,
             ending: false,
@@ -95,7 +98,33 @@ impl Session {
     pub(crate) fn wants_bytes(&self) -> bool {
         let held = self.slots_bytes + self.frames.partial_bytes();
         let has_room = held < self.limits.connection_bytes_max || self.slots.is_empty();
-        !self.ending && self.next.is_none() && has_room && self.may_begin_more()
+        !self.ending
+            && self.next.is_none()
+            && self.frames.awaits_grant().is_none()
+            && has_room
+            && self.may_begin_more()
+    }
+
+    /// The size of a large request that is read only after [`Session::on_grant`]; its memory is
+    /// shared with other connections.
+    pub(crate) fn awaits_grant(&self) -> Option<usize> {
+        self.frames.awaits_grant().filter(|_| !self.ending)
+    }
+
+    /// Says that memory for the large request is there.
+    pub(crate) fn on_grant(&mut self) {
+        self.granted_bytes += self.frames.awaits_grant().unwrap_or(0);
+        self.frames.grant();
+    }
+
+    /// Granted memory that is still in use.
+    pub(crate) fn granted_bytes(&self) -> usize {
+        self.granted_bytes
+    }
+
+    /// Whether a large request is still arriving.
+    pub(crate) fn is_receiving_large(&self) -> bool {
+        self.frames.is_receiving_large()
     }
 
     /// Where the next bytes go.
@@ -148,6 +177,9 @@ impl Session {
             let Some(slot) = self.slots.pop_front() else { break };
             self.first_id += 1;
             self.slots_bytes -= slot.size;
+            if slot.size > LARGE_FRAME_BYTES {
+                self.granted_bytes -= slot.size;
+            }
             if let Stage::Answered(Some(response)) = slot.stage {
                 self.output.push(response);
             }
@@ -179,6 +211,8 @@ impl Session {
         self.ending = true;
         self.next = None;
         self.frames = Frames::new(self.limits.request_bytes_max);
+        let begun = self.slots.iter().map(|slot| slot.size);
+        self.granted_bytes = begun.filter(|&size| size > LARGE_FRAME_BYTES).sum();
     }
 
     fn may_begin(&self, next: &Incoming) -> bool {

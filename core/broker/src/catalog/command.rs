@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use posthouse_types::{NodeId, PartitionId, PartitionIndex, ProducerId, TopicId, TopicName};
+use posthouse_types::{NodeId, ProducerId, TopicId, TopicName};
 use serde::{Deserialize, Serialize};
 
 use crate::TopicSchema;
@@ -22,8 +22,10 @@ pub(crate) enum CatalogCommand {
     Identified { cluster_id: String, node_id: NodeId },
     /// A topic was made.
     TopicCreated { topic: TopicEntry },
-    /// A topic was deleted.
+    /// A topic was deleted; its data may still be there.
     TopicDeleted { id: TopicId },
+    /// The data of a deleted topic is gone too.
+    TopicDataDeleted { id: TopicId },
     /// A topic has more partitions.
     PartitionsAdded { id: TopicId, partitions: u32 },
     /// A topic has these settings, and no others.
@@ -49,14 +51,6 @@ pub(crate) struct TopicEntry {
     /// Its columns.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) schema: Option<TopicSchema>,
-}
-
-impl TopicEntry {
-    /// Its partitions.
-    pub(crate) fn partition_ids(&self) -> Vec<PartitionId> {
-        let id = |index| PartitionId { topic: self.id, index: PartitionIndex::new(index) };
-        (0..self.partitions).map(id).collect()
-    }
 }
 
 /// Writes a value with its version.
@@ -122,6 +116,7 @@ mod tests {
         round_trip(CatalogCommand::Identified { cluster_id: "c".into(), node_id: NodeId(1) });
         round_trip(CatalogCommand::TopicCreated { topic });
         round_trip(CatalogCommand::TopicDeleted { id });
+        round_trip(CatalogCommand::TopicDataDeleted { id });
         round_trip(CatalogCommand::PartitionsAdded { id, partitions: 9 });
         round_trip(CatalogCommand::TopicConfigured { id, overrides });
         round_trip(CatalogCommand::SchemaDeclared { id, schema });

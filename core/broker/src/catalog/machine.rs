@@ -1,6 +1,6 @@
 //! The catalog's state.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use posthouse_types::{ProducerId, TopicId, TopicName};
 use serde::{Deserialize, Serialize};
@@ -17,6 +17,8 @@ pub(crate) struct Catalog {
     topics: BTreeMap<TopicId, TopicEntry>,
     /// Kafka aliases are unique, and so names are.
     by_alias: HashMap<String, TopicId>,
+    /// Deleted topics whose data may still be there.
+    deleted: BTreeSet<TopicId>,
 }
 
 /// What the node has to do after a change.
@@ -49,6 +51,11 @@ impl Catalog {
     /// Whether a topic has this name.
     pub(crate) fn has_name(&self, name: &TopicName) -> bool {
         self.topic_by_alias(&name.kafka_alias()).is_some_and(|topic| topic.name == *name)
+    }
+
+    /// Deleted topics whose data may still be there.
+    pub(crate) fn deleted_topics(&self) -> &BTreeSet<TopicId> {
+        &self.deleted
     }
 
     /// All topics.
@@ -97,10 +104,15 @@ impl StateMachine for Catalog {
             CatalogCommand::TopicDeleted { id } => match self.topics.remove(&id) {
                 Some(topic) => {
                     self.by_alias.remove(&topic.name.kafka_alias());
+                    self.deleted.insert(id);
                     CatalogEffect::Withdraw(topic)
                 }
                 None => CatalogEffect::None,
             },
+            CatalogCommand::TopicDataDeleted { id } => {
+                self.deleted.remove(&id);
+                CatalogEffect::None
+            }
             CatalogCommand::PartitionsAdded { id, partitions } => {
                 self.change(id, |topic| topic.partitions = partitions)
             }
@@ -119,8 +131,13 @@ impl StateMachine for Catalog {
 
     fn snapshot(&self, out: &mut Vec<u8>) {
         let topics = self.topics.values().cloned().collect();
-        let identity = self.identity.clone();
-        to_json(&Stored { identity, producer_ids_next: self.producer_ids_next, topics }, out);
+        let stored = Stored {
+            identity: self.identity.clone(),
+            producer_ids_next: self.producer_ids_next,
+            topics,
+            deleted: self.deleted.clone(),
+        };
+        to_json(&stored, out);
     }
 
     fn restore(bytes: &[u8]) -> Result<Catalog, Damage> {
@@ -128,6 +145,7 @@ impl StateMachine for Catalog {
         let mut catalog = Catalog {
             identity: stored.identity,
             producer_ids_next: stored.producer_ids_next,
+            deleted: stored.deleted,
             ..Catalog::default()
         };
         for topic in stored.topics {
@@ -143,6 +161,8 @@ struct Stored {
     identity: Option<Identity>,
     producer_ids_next: ProducerId,
     topics: Vec<TopicEntry>,
+    #[serde(default)]
+    deleted: BTreeSet<TopicId>,
 }
 
 #[cfg(test)]
@@ -171,6 +191,20 @@ mod tests {
         assert_eq!(effect, CatalogEffect::Withdraw(first.clone()));
         assert!(!catalog.has_name(&first.name));
         assert!(catalog.topic_by_alias("orders_x3Aeu").is_none());
+    }
+
+    #[test]
+    fn a_deleted_topic_is_remembered_until_its_data_is_gone() {
+        let mut catalog = Catalog::default();
+        let id = entry(1, "t").id;
+        catalog.apply(CatalogCommand::TopicCreated { topic: entry(1, "t") });
+        catalog.apply(CatalogCommand::TopicDeleted { id });
+        let mut bytes = Vec::new();
+        catalog.snapshot(&mut bytes);
+        let mut catalog = Catalog::restore(&bytes).unwrap();
+        assert!(catalog.deleted_topics().contains(&id));
+        catalog.apply(CatalogCommand::TopicDataDeleted { id });
+        assert!(catalog.deleted_topics().is_empty());
     }
 
     #[test]

@@ -55,7 +55,6 @@ impl Broker {
     ///
     /// # Errors
     /// [`GroupError`] when the coordinator cannot answer.
-    #[expect(clippy::type_complexity, reason = "a map as a list, in the order asked for")]
     pub async fn committed_offsets(
         &self,
         principal: &Principal,

@@ -129,13 +129,8 @@ impl Inner {
     fn drain(&mut self, at: Moment) {
         while let Some(output) = self.groups.poll_output() {
             match output {
-                // Whoever asked may have gone; then the answer is for nobody.
-                Output::Joined(id, result) => {
-                    let _ = self.joins.remove(&id).map(|waiter| waiter.send(result));
-                }
-                Output::Synced(id, result) => {
-                    let _ = self.syncs.remove(&id).map(|waiter| waiter.send(result));
-                }
+                Output::Joined(id, result) => answer(self.joins.remove(&id), result),
+                Output::Synced(id, result) => answer(self.syncs.remove(&id), result),
                 Output::Persist(id, write) => self.persist(id, write, at),
             }
         }
@@ -166,5 +161,12 @@ impl Inner {
         let id = ReplyId(self.next_reply);
         self.next_reply += 1;
         id
+    }
+}
+
+/// Whoever asked may have gone; then the answer is for nobody.
+fn answer<T>(waiter: Option<oneshot::Sender<T>>, result: T) {
+    if let Some(waiter) = waiter {
+        let _ = waiter.send(result);
     }
 }

@@ -10,6 +10,7 @@ use tracing::info;
 
 use super::group::{Gathering, Group, InitialDelay, Phase, Syncing};
 use super::output::Context;
+use crate::metrics;
 
 impl Group {
     /// Sees to everything whose time has come.
@@ -55,6 +56,7 @@ impl Group {
         }
         for id in expired {
             info!(group = %self.name, member = id, "member was silent too long");
+            metrics::group_member_expired();
             self.remove_member(cx, &id);
         }
         self.rebalance(cx, "a member was silent too long");
@@ -83,6 +85,7 @@ impl Group {
         };
         for id in unsynced.clone() {
             info!(group = %self.name, member = id, "member did not sync in time");
+            metrics::group_member_expired();
             self.remove_member(cx, &id);
         }
         self.rebalance(cx, "a member did not sync in time");

@@ -9,7 +9,7 @@ use tracing::{debug, info};
 
 use super::group::{Gathering, Group, InitialDelay, Phase, Syncing};
 use super::output::Context;
-use crate::GroupError;
+use crate::{GroupError, metrics};
 
 /// How long a rebalance waits at least once every member has failed to join it.
 const SILENCE_WAIT_MIN: Duration = Duration::from_secs(1);
@@ -42,6 +42,7 @@ impl Group {
             |member: &super::members::Member| !member.is_joining() && member.instance_id.is_none();
         for id in self.members.ids_where(absent) {
             info!(group = %self.name, member = id, "member did not join in time");
+            metrics::group_member_expired();
             self.remove_member(cx, &id);
         }
         if self.members.is_empty() {
@@ -58,6 +59,7 @@ impl Group {
 
     fn prepare(&mut self, cx: &mut Context<'_>, reason: &str) {
         info!(group = %self.name, generation = self.generation, reason, "group rebalances");
+        metrics::group_rebalanced();
         match mem::replace(&mut self.phase, Phase::Empty) {
             Phase::Empty => {
                 self.wait_for_first_members(cx);

@@ -119,7 +119,10 @@ impl Broker {
         let (_, ticket) = kept.map_err(|error| CreateTopicError::Catalog(error.into()))?;
         ticket.durable().await.map_err(|error| CreateTopicError::Catalog(error.into()))?;
         self.topic_table().touch();
-        self.delete_data(&entry.partition_ids()).await;
+        if let Err(error) = self.delete_data(entry.id, entry.partitions).await {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(topic = %entry.name, error, "data left until the next start");
+        }
         Ok(())
     }
 

@@ -1,13 +1,13 @@
 //! Deleting topics, and the heads of their partitions.
 //!
-//! The catalog forgets a topic first and its data goes after; data left by a crash in between is
-//! deleted at the next start.
+//! The catalog forgets a topic first, but for its id, and its data goes after; data left by a crash
+//! in between is deleted at the next start.
 
 use std::sync::Arc;
 
 use futures::{StreamExt, stream};
 use posthouse_log::DeleteError;
-use posthouse_types::{Offset, PartitionId, PartitionIndex, Principal};
+use posthouse_types::{Offset, PartitionId, PartitionIndex, Principal, TopicId};
 
 use super::{Topic, TopicRef};
 use crate::catalog::CatalogCommand;
@@ -52,11 +52,8 @@ impl Broker {
         self.topic_table().withdraw(topic.id);
         tracing::info!(topic = %topic.name, "topic deleted");
 
-        let partitions: Vec<_> = (0..topic.partitions)
-            .map(|index| PartitionId { topic: topic.id, index: PartitionIndex::new(index) })
-            .collect();
         self.forget_topic_offsets(&topic.name).await;
-        let deleted = self.try_delete_data(&partitions).await;
+        let deleted = self.delete_data(topic.id, topic.partitions).await;
         // Its appends are decided now. An append that waits for their memory holds the topic, so
         // the memory would not come back by the topic being dropped.
         open.open_partitions().for_each(|partition| partition.settle());
@@ -91,18 +88,24 @@ impl Broker {
         log.truncate_head(to).await.map_err(AlterTopicError::Truncate)
     }
 
-    /// Deletes data of partitions that no topic has; what fails is left for the next start.
-    pub(crate) async fn delete_data(&self, partitions: &[PartitionId]) {
-        if let Err(error) = self.try_delete_data(partitions).await {
-            let error = &error as &dyn std::error::Error;
-            tracing::warn!(error, "data of a deleted topic left until the next start");
-        }
-    }
-
-    async fn try_delete_data(&self, partitions: &[PartitionId]) -> Result<(), DeleteError> {
-        let deletions: Vec<_> = partitions.iter().map(|id| self.engine().delete(*id)).collect();
+    /// Deletes the data of a topic that the catalog has forgotten, and has the catalog forget that
+    /// too; what fails is left for the next start.
+    pub(crate) async fn delete_data(
+        &self,
+        topic: TopicId,
+        partitions: u32,
+    ) -> Result<(), DeleteError> {
+        let ids =
+            (0..partitions).map(|index| PartitionId { topic, index: PartitionIndex::new(index) });
+        let deletions: Vec<_> = ids.map(|id| self.engine().delete(id)).collect();
         let outcomes: Vec<_> =
             stream::iter(deletions).buffer_unordered(DELETING_MAX).collect().await;
-        outcomes.into_iter().collect()
+        outcomes.into_iter().collect::<Result<(), _>>()?;
+        let command = CatalogCommand::TopicDataDeleted { id: topic };
+        if let Err(error) = self.catalog().lock().commit(command, self.clock().wall()) {
+            // The next start finds nothing to delete, and says so then.
+            tracing::debug!(%topic, %error, "end of a deletion not recorded");
+        }
+        Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! Opening partitions: at start, and when a topic gets new ones.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
@@ -35,9 +35,9 @@ impl OpenTopic {
 }
 
 impl Broker {
-    /// At start: shows every topic of the catalog, opens their partitions, and deletes data that no
-    /// topic has.
-    pub(crate) async fn open_topics(&self, first_start: bool) -> Result<(), OpenBrokerError> {
+    /// At start: shows every topic of the catalog, opens their partitions, and deletes what is left
+    /// of deleted topics.
+    pub(crate) async fn open_topics(&self) -> Result<(), OpenBrokerError> {
         let began = Instant::now();
         let entries: Vec<TopicEntry> = self.catalog().lock().machine().topics().cloned().collect();
         let mut opening = Vec::new();
@@ -50,17 +50,18 @@ impl Broker {
         let stored = self.engine().stored().await?;
         let count = opening.len();
         let this = self.this().upgrade().expect("whoever calls holds the broker");
-        let work = self.tasks().spawn(async move {
+        let stopping = self.stopping().clone();
+        let work = self.tasks().spawn(stopping.run_until_cancelled_owned(async move {
             let open = |(id, slot)| this.open_slot(id, slot).boxed();
             let openings: Vec<_> = opening.into_iter().map(open).collect();
             stream::iter(openings).buffer_unordered(OPENING_MAX).count().await;
-        });
+        }));
         if tokio::time::timeout(self.config().opening_wait, work).await.is_err() {
             tracing::warn!(partitions = count, "still opening partitions");
         }
         let elapsed_ms = began.elapsed().as_millis();
         tracing::info!(topics = entries.len(), partitions = count, elapsed_ms, "topics open");
-        self.delete_orphans(&entries, stored, first_start);
+        self.delete_orphans(&entries, stored);
         Ok(())
     }
 
@@ -113,7 +114,10 @@ impl Broker {
         // The topic may have been changed, or deleted, while its log was opening.
         match (self.current_config(id.topic), log) {
             (Ok(current), Some(log)) if current != config => log.configure(current),
-            (Err(_), _) => self.delete_data(&[id]).await,
+            (Err(_), _) => {
+                let deleted = self.engine().delete(id).await;
+                tracing::debug!(partition = %id, ok = deleted.is_ok(), "opened after its deletion");
+            }
             _ => {}
         }
     }
@@ -137,23 +141,35 @@ impl Broker {
         }
     }
 
-    /// Deletes, in the background, data that is left of topics whose deletion was interrupted.
-    fn delete_orphans(&self, entries: &[TopicEntry], stored: Vec<PartitionId>, first_start: bool) {
+    /// Deletes, in the background, data of topics whose deletion was interrupted. Other data that no
+    /// topic has is left alone: perhaps it is the catalog that was lost, and not the topic.
+    fn delete_orphans(&self, entries: &[TopicEntry], stored: Vec<PartitionId>) {
         let owned: HashSet<PartitionId> =
             entries.iter().flat_map(|entry| partitions_of(entry.id, 0..entry.partitions)).collect();
-        let is_orphan = |id: &PartitionId| !is_internal(id.topic) && !owned.contains(id);
-        let orphans: Vec<_> = stored.into_iter().filter(is_orphan).collect();
-        if orphans.is_empty() {
-            return;
+        let deleted = self.catalog().lock().machine().deleted_topics().clone();
+        // The number of partitions of a deleted topic is forgotten, but for what is stored of them.
+        let mut orphans: HashMap<TopicId, u32> = deleted.into_iter().map(|id| (id, 0)).collect();
+        let mut unknown = 0;
+        for id in stored {
+            if let Some(partitions) = orphans.get_mut(&id.topic) {
+                *partitions = (*partitions).max(id.index.value().saturating_add(1));
+            } else if !is_internal(id.topic) && !owned.contains(&id) {
+                unknown += 1;
+            }
         }
-        if first_start {
-            // An empty catalog next to data means that the catalog was lost, not the topics.
-            tracing::error!(partitions = orphans.len(), "data without a catalog left alone");
-            return;
+        if unknown > 0 {
+            tracing::error!(partitions = unknown, "data that is not in the catalog left alone");
         }
-        tracing::info!(partitions = orphans.len(), "deleting data of deleted topics");
         let this = self.this().upgrade().expect("whoever calls holds the broker");
-        self.tasks().spawn(async move { this.delete_data(&orphans).await });
+        self.tasks().spawn(async move {
+            for (topic, partitions) in orphans {
+                tracing::info!(%topic, partitions, "deleting data of a deleted topic");
+                if let Err(error) = this.delete_data(topic, partitions).await {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(%topic, error, "data left until the next start");
+                }
+            }
+        });
     }
 }
 

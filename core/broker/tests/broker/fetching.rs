@@ -17,12 +17,12 @@ fn size(fetched: &Fetched) -> usize {
 
 #[tokio::test]
 async fn a_fetch_never_passes_the_durable_end() {
-    let node = Node::start_unflushed(quick()).await;
+    let (node, memory) = Node::start_unflushed(quick()).await;
     append(&node.broker, "t", 0, &["a"]).await.unwrap();
     let fetched = node.broker.fetch(&me(), fetch(&[("t", 0, 0)], Duration::ZERO)).await;
     assert!(values(&fetched, 0).is_empty());
     assert_eq!(fetched.partitions[0].as_ref().unwrap().durable_end, offset(0));
-    node.engine.flush();
+    memory.flush();
     append(&node.broker, "t", 0, &["b"]).await.unwrap();
     let fetched = node.broker.fetch(&me(), fetch(&[("t", 0, 0)], Duration::ZERO)).await;
     assert_eq!(values(&fetched, 0), ["a"]);
@@ -30,14 +30,14 @@ async fn a_fetch_never_passes_the_durable_end() {
 
 #[tokio::test]
 async fn a_long_poll_wakes_when_a_record_becomes_durable() {
-    let node = Node::start_unflushed(quick()).await;
+    let (node, memory) = Node::start_unflushed(quick()).await;
     let polls = fetch(&[("t", 0, 0), ("t", 1, 0)], LONG);
     let broker = std::sync::Arc::clone(&node.broker);
     let poll = tokio::spawn(async move { broker.fetch(&me(), polls).await });
     append(&node.broker, "t", 1, &["x"]).await.unwrap();
     tokio::time::sleep(Duration::from_millis(30)).await;
     assert!(!poll.is_finished(), "the record is not durable yet");
-    node.engine.flush();
+    memory.flush();
     let fetched = poll.await.unwrap();
     assert!(values(&fetched, 0).is_empty());
     assert_eq!(values(&fetched, 1), ["x"]);

@@ -8,17 +8,28 @@ use posthouse_broker::{
     AppendFailure, Broker, BrokerConfig, CreateTopic, Fetch, FetchPartition, Fetched, Isolation,
     Topic, TopicRef,
 };
-use posthouse_log::{Appended, Engine, MemoryConfig, MemoryEngine, MemoryStore};
+use posthouse_log::{
+    Appended, Engine, LocalConfig, LocalEngine, MemoryConfig, MemoryEngine, MemoryStore,
+};
 use posthouse_record::{Batch, BatchBuilder, Compression};
 use posthouse_types::{
     Clock, ManualClock, Offset, PartitionIndex, Principal, SystemClock, Timestamp, TopicName,
 };
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
 
 /// A node.
 pub(crate) struct Node {
-    store: Arc<MemoryStore>,
-    pub(crate) engine: Arc<MemoryEngine>,
+    place: Place,
+    pub(crate) engine: Arc<dyn Engine>,
     pub(crate) broker: Arc<Broker>,
+}
+
+/// Where a node's data is.
+#[derive(Clone)]
+enum Place {
+    Memory(Arc<MemoryStore>),
+    Disk(Arc<TempDir>),
 }
 
 /// Settings under which nothing waits for long.
@@ -37,59 +48,71 @@ impl Node {
     }
 
     pub(crate) async fn start_with(config: BrokerConfig) -> Node {
-        Node::over(Arc::default(), config, Arc::new(SystemClock), MemoryConfig::default()).await
+        Node::at(Place::Memory(Arc::default()), config, Arc::new(SystemClock)).await
     }
 
-    /// A node on which nothing becomes durable until [`MemoryEngine::flush`], once it has started.
-    pub(crate) async fn start_unflushed(config: BrokerConfig) -> Node {
-        let manual = MemoryConfig { flush_interval: None, read_latency: Duration::ZERO };
-        let engine = MemoryEngine::new(manual, Arc::new(SystemClock));
-        let flusher = tokio::spawn({
-            let engine = Arc::clone(&engine);
-            async move {
-                loop {
-                    tokio::task::yield_now().await;
-                    engine.flush();
-                }
-            }
-        });
-        let log_engine: Arc<dyn Engine> = Arc::clone(&engine) as _;
-        let broker = Broker::open(log_engine, config, Arc::new(SystemClock)).await.unwrap();
-        create(&broker, "t", 2).await;
-        flusher.abort();
-        let _ = flusher.await;
-        Node { store: Arc::default(), engine, broker }
+    /// A new node with its data in files.
+    pub(crate) async fn start_on_disk() -> Node {
+        let place = Place::Disk(Arc::new(tempfile::tempdir().unwrap()));
+        Node::at(place, quick(), Arc::new(SystemClock)).await
+    }
+
+    /// A new node of each kind.
+    pub(crate) async fn start_everywhere() -> [Node; 2] {
+        [Node::start().await, Node::start_on_disk().await]
     }
 
     pub(crate) async fn start_at(wall: Timestamp, config: BrokerConfig) -> (Node, ManualClock) {
         let clock = ManualClock::new(wall);
-        let node =
-            Node::over(Arc::default(), config, Arc::new(clock.clone()), MemoryConfig::default());
-        (node.await, clock)
+        let place = Place::Memory(Arc::default());
+        (Node::at(place, config, Arc::new(clock.clone())).await, clock)
+    }
+
+    /// A node with a topic `t` of two partitions, on which from now on nothing becomes durable
+    /// until [`MemoryEngine::flush`].
+    pub(crate) async fn start_unflushed(config: BrokerConfig) -> (Node, Arc<MemoryEngine>) {
+        let manual = MemoryConfig { flush_interval: None, read_latency: Duration::ZERO };
+        let memory = MemoryEngine::new(manual, Arc::new(SystemClock));
+        let engine: Arc<dyn Engine> = Arc::clone(&memory) as _;
+        let flushing = flush_for_ever(&memory);
+        let broker = Broker::open(Arc::clone(&engine), config, Arc::new(SystemClock)).await;
+        let broker = broker.unwrap();
+        create(&broker, "t", 2).await;
+        flushing.abort();
+        let _ = flushing.await;
+        let place = Place::Memory(Arc::default());
+        (Node { place, engine, broker }, memory)
     }
 
     /// Stops the node cleanly and starts it again.
     pub(crate) async fn restart(self) -> Node {
         self.broker.shutdown().await.unwrap();
-        self.crash().await
+        let Node { place, broker, engine } = self;
+        let (config, clock) = (broker.config().clone(), Arc::clone(broker.clock()));
+        drop((broker, engine));
+        Node::at(place, config, clock).await
     }
 
-    /// Starts the node again without stopping it: what was not durable is gone.
+    /// Starts a node in memory again without stopping it: what was not durable is gone.
     pub(crate) async fn crash(self) -> Node {
+        assert!(matches!(self.place, Place::Memory(_)), "a data directory has one owner");
         let (config, clock) = (self.broker.config().clone(), Arc::clone(self.broker.clock()));
-        Node::over(Arc::clone(&self.store), config, clock, MemoryConfig::default()).await
+        Node::at(self.place.clone(), config, clock).await
     }
 
-    async fn over(
-        store: Arc<MemoryStore>,
-        config: BrokerConfig,
-        clock: Arc<dyn Clock>,
-        memory: MemoryConfig,
-    ) -> Node {
-        let engine = MemoryEngine::over(Arc::clone(&store), memory, Arc::clone(&clock));
-        let log_engine: Arc<dyn Engine> = Arc::clone(&engine) as _;
-        let broker = Broker::open(log_engine, config, clock).await.unwrap();
-        Node { store, engine, broker }
+    async fn at(place: Place, config: BrokerConfig, clock: Arc<dyn Clock>) -> Node {
+        let engine: Arc<dyn Engine> = match &place {
+            Place::Memory(store) => {
+                let memory = MemoryConfig::default();
+                MemoryEngine::over(Arc::clone(store), memory, Arc::clone(&clock))
+            }
+            Place::Disk(directory) => {
+                let local = LocalConfig::new(directory.path());
+                LocalEngine::open(local, Arc::clone(&clock)).unwrap()
+            }
+        };
+        let broker = Broker::open(Arc::clone(&engine), config, clock).await.unwrap();
+        Node { place, engine, broker }
     }
 
     /// Appends one record, and waits until it is durable.
@@ -104,6 +127,17 @@ impl Node {
         let fetch = fetch(&[(topic, 0, offset)], Duration::ZERO);
         values(&self.broker.fetch(&me(), fetch).await, 0)
     }
+}
+
+/// Makes everything durable at once, until the task is aborted.
+pub(crate) fn flush_for_ever(engine: &Arc<MemoryEngine>) -> JoinHandle<()> {
+    let engine = Arc::clone(engine);
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            engine.flush();
+        }
+    })
 }
 
 pub(crate) fn me() -> Principal {

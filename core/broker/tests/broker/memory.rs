@@ -9,7 +9,9 @@ use posthouse_log::AppendError;
 use posthouse_record::{BatchBuilder, BatchError, Compression};
 use posthouse_types::{ByteSize, Timestamp};
 
-use crate::harness::{Node, append, batch, by_name, client_bytes, create, me, partition, quick};
+use crate::harness::{
+    Node, append, batch, by_name, client_bytes, create, flush_for_ever, me, partition, quick,
+};
 
 /// A valid batch with some bytes changed and its checksum made right again.
 fn altered(change: impl FnOnce(&mut BytesMut)) -> BytesMut {
@@ -71,7 +73,7 @@ async fn appends_wait_for_memory_rather_than_take_more() {
     let size = batch(&["x"]).len();
     let room_for_two = ByteSize(u64::try_from(size * 2).unwrap());
     let config = BrokerConfig { in_flight_bytes_max: room_for_two, ..quick() };
-    let node = Node::start_unflushed(config).await;
+    let (node, memory) = Node::start_unflushed(config).await;
     for index in [0, 1] {
         append(&node.broker, "t", index, &["x"]).await.unwrap();
     }
@@ -92,11 +94,11 @@ async fn appends_wait_for_memory_rather_than_take_more() {
         ends
     };
     for expected in [4, 6] {
-        node.engine.flush();
+        memory.flush();
         tokio::time::sleep(Duration::from_millis(30)).await;
         assert_eq!(written().await, expected, "two at a time");
     }
-    node.engine.flush();
+    memory.flush();
     for append in waiting {
         append.await.unwrap().ticket.durable().await.unwrap();
     }
@@ -118,22 +120,16 @@ async fn a_deleted_topic_gives_its_memory_back() {
     let size = batch(&["x"]).len();
     let config =
         BrokerConfig { in_flight_bytes_max: ByteSize(u64::try_from(size).unwrap()), ..quick() };
-    let node = Node::start_unflushed(config).await;
+    let (node, memory) = Node::start_unflushed(config).await;
     append(&node.broker, "t", 0, &["x"]).await.unwrap();
     let broker = Arc::clone(&node.broker);
     let waiting = tokio::spawn(async move { append(&broker, "t", 1, &["x"]).await });
     tokio::time::sleep(Duration::from_millis(30)).await;
-    let engine = Arc::clone(&node.engine);
-    let flusher = tokio::spawn(async move {
-        loop {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-            engine.flush();
-        }
-    });
+    let flushing = flush_for_ever(&memory);
     node.broker.delete_topic(&me(), &by_name("t")).await.unwrap();
     // Whether it slipped in before the topic was gone or not, it does not wait for ever.
     let _ = waiting.await.unwrap();
     create(&node.broker, "u", 1).await;
     append(&node.broker, "u", 0, &["x"]).await.unwrap();
-    flusher.abort();
+    flushing.abort();
 }

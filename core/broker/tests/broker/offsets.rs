@@ -84,7 +84,7 @@ async fn a_commit_with_a_generation_needs_a_member() {
 
 #[tokio::test]
 async fn what_is_fetched_is_durable() {
-    let node = Node::start_unflushed(quick()).await;
+    let (node, memory) = Node::start_unflushed(quick()).await;
     let broker = std::sync::Arc::clone(&node.broker);
     let committing = tokio::spawn(async move {
         broker.commit_offsets(&me(), "g", -1, "", None, vec![commit("t", 0, 5)]).await
@@ -97,7 +97,7 @@ async fn what_is_fetched_is_durable() {
         );
     tokio::time::sleep(Duration::from_millis(20)).await;
     assert!(!committing.is_finished() && !fetching.is_finished());
-    node.engine.flush();
+    memory.flush();
     assert!(committing.await.unwrap().unwrap()[0].is_ok());
     assert_eq!(fetching.await.unwrap(), 1);
 }

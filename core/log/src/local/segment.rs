@@ -153,7 +153,7 @@ impl Segment {
 
     fn build_index(&self, facts: SegmentFacts) -> Result<SparseIndex, ReadError> {
         let file = self.file()?;
-        let mut walk = HeaderWalk::new(&*file, 0, facts.bytes);
+        let mut walk = HeaderWalk::new(&*file, 0, facts);
         let (mut index, mut max) = (SparseIndex::default(), Timestamp::NONE);
         while let Some((position, header)) = walk.next().map_err(|error| self.read_error(error))? {
             index.note(&header, position, max);
@@ -174,8 +174,8 @@ impl Segment {
         is_first: bool,
     ) -> Result<Option<Found>, ReadError> {
         let (facts, index, file) = (self.facts(), self.index()?, self.file()?);
-        let Some((start, first)) = self
-            .find(&file, index.floor(from), facts.bytes, |header| header.last_offset() >= from)?
+        let Some((start, first)) =
+            self.find(&file, index.floor(from), facts, |header| header.last_offset() >= from)?
         else {
             return Ok(None);
         };
@@ -205,7 +205,7 @@ impl Segment {
         let by_size = index.floor_position(furthest).map_or(start, |entry| entry.position);
         let near = by_size.min(index.floor(limit.until)).max(start);
         let mut end = (start + first.size as u64).max(near);
-        let mut walk = HeaderWalk::new(&**file, end, facts.bytes);
+        let mut walk = HeaderWalk::new(&**file, end, facts);
         while let Some((position, header)) = walk.next().map_err(|error| self.read_error(error))? {
             let next = position + header.size as u64;
             if next > furthest || header.base_offset >= limit.until {
@@ -228,7 +228,7 @@ impl Segment {
         let (facts, index, file) = (self.facts(), self.index()?, self.file()?);
         let mut position = index.floor_time(at).max(index.floor(from));
         loop {
-            let found = self.find(&file, position, facts.bytes, |header| {
+            let found = self.find(&file, position, facts, |header| {
                 header.max_timestamp >= at && header.last_offset() >= from
             })?;
             let Some((start, header)) = found else { return Ok(None) };
@@ -252,7 +252,7 @@ impl Segment {
             return Ok(facts.max_timestamp);
         }
         let (index, file) = (self.index()?, self.file()?);
-        let mut walk = HeaderWalk::new(&*file, index.floor(from), facts.bytes);
+        let mut walk = HeaderWalk::new(&*file, index.floor(from), facts);
         let mut max = Timestamp::NONE;
         while let Some((_, header)) = walk.next().map_err(|error| self.read_error(error))? {
             if header.last_offset() >= from {
@@ -271,7 +271,7 @@ impl Segment {
         mut each: impl FnMut(Batch) -> Result<(), E>,
     ) -> Result<(), E> {
         let file = self.file()?;
-        let mut walk = HeaderWalk::new(&*file, 0, self.facts().bytes);
+        let mut walk = HeaderWalk::new(&*file, 0, self.facts());
         while let Some((position, header)) = walk.next().map_err(|error| self.read_error(error))? {
             each(load(&file, position, &header).map_err(|error| self.read_error(error))?)?;
         }
@@ -282,10 +282,10 @@ impl Segment {
         &self,
         file: &Arc<dyn DiskFile>,
         position: u64,
-        end: u64,
+        facts: SegmentFacts,
         fits: impl Fn(&BatchHeader) -> bool,
     ) -> Result<Option<(u64, BatchHeader)>, ReadError> {
-        let mut walk = HeaderWalk::new(&**file, position, end);
+        let mut walk = HeaderWalk::new(&**file, position, facts);
         loop {
             match walk.next().map_err(|error| self.read_error(error))? {
                 Some((position, header)) if fits(&header) => return Ok(Some((position, header))),

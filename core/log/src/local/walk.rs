@@ -1,21 +1,29 @@
 //! Steps over the batches of a segment file, header by header.
 
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use posthouse_record::{BATCH_HEADER_BYTES, Batch, BatchError, BatchHeader};
+use posthouse_types::Offset;
 
 use crate::disk::DiskFile;
+use crate::retention::SegmentFacts;
 
 /// Bytes read at once: some small batches' headers, and not much of a large batch.
 const WINDOW_BYTES: usize = 4 * 1024;
 
 /// A walk from one batch start to the next. Bodies are not read.
+///
+/// The base offset lies outside a batch's checksum, so it is checked here against where it stands: a
+/// batch that says it is elsewhere must not make a search pass over it.
 pub(crate) struct HeaderWalk<'a> {
     file: &'a dyn DiskFile,
     position: u64,
     end: u64,
+    /// What the offsets from here to the end of the segment must lie in.
+    offsets: Range<Offset>,
     window: Vec<u8>,
     window_start: u64,
 }
@@ -29,9 +37,14 @@ pub(crate) enum WalkError {
 }
 
 impl<'a> HeaderWalk<'a> {
-    /// A walk from `position`, which is a batch start, to `end`.
-    pub(crate) fn new(file: &'a dyn DiskFile, position: u64, end: u64) -> HeaderWalk<'a> {
-        HeaderWalk { file, position, end, window: Vec::new(), window_start: 0 }
+    /// A walk over a segment from `position`, which is a batch start, to its end.
+    pub(crate) fn new(
+        file: &'a dyn DiskFile,
+        position: u64,
+        facts: SegmentFacts,
+    ) -> HeaderWalk<'a> {
+        let (end, offsets) = (facts.bytes, facts.base..facts.next);
+        HeaderWalk { file, position, end, offsets, window: Vec::new(), window_start: 0 }
     }
 
     /// The batch at the current position, then steps over it; `None` at the end.
@@ -46,6 +59,11 @@ impl<'a> HeaderWalk<'a> {
             let (len, needed) = (usize::try_from(left).unwrap_or(usize::MAX), header.size);
             return Err(WalkError::Damaged(BatchError::Truncated { len, needed }));
         }
+        if header.base_offset < self.offsets.start || header.last_offset() >= self.offsets.end {
+            let value = header.base_offset.value();
+            return Err(WalkError::Damaged(BatchError::Field { field: "base_offset", value }));
+        }
+        self.offsets.start = header.last_offset().plus(1);
         self.position += header.size as u64;
         Ok(Some((position, header)))
     }
@@ -66,7 +84,7 @@ impl<'a> HeaderWalk<'a> {
     }
 }
 
-/// The whole batch at `position`.
+/// The whole batch at `position`, its checksum verified.
 pub(crate) fn load(
     file: &Arc<dyn DiskFile>,
     position: u64,
@@ -77,5 +95,8 @@ pub(crate) fn load(
     let mut bytes: Bytes = bytes.freeze();
     let batch = Batch::next(&mut bytes).map_err(WalkError::Damaged)?;
     let truncated = BatchError::Truncated { len: 0, needed: header.size };
-    batch.ok_or(WalkError::Damaged(truncated))
+    let batch = batch.ok_or(WalkError::Damaged(truncated))?;
+    // Compaction writes it again under a new checksum, which must not make damage look whole.
+    batch.verify().map_err(WalkError::Damaged)?;
+    Ok(batch)
 }

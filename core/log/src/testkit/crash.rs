@@ -130,7 +130,7 @@ impl World {
             }),
             commit_threads: 2,
             open_files_max: 2,
-            disk: Arc::new(self.disk.clone()),
+            disk: Arc::new(self.disk.mount()),
             ..LocalConfig::new(PathBuf::from("/data"))
         };
         let engine = LocalEngine::open(config, Arc::new(self.clock.clone()))?;

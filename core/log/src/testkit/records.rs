@@ -1,6 +1,6 @@
 //! Batches to append, and what to read them back with.
 
-use posthouse_record::{Batch, BatchBuilder, Compression, Record, UnplacedBatch};
+use posthouse_record::{Batch, BatchBuilder, BatchError, Compression, Record, UnplacedBatch};
 use posthouse_types::{Offset, ProducerEpoch, ProducerId, Sequence, Timestamp};
 
 use super::Harness;
@@ -121,7 +121,10 @@ pub async fn read_batches(log: &dyn Log, from: Offset) -> Result<Vec<Batch>, Rea
             let damaged = |source| ReadError::Damaged { offset: start, source };
             while let Some(batch) = Batch::next(&mut bytes).map_err(damaged)? {
                 batch.verify().map_err(damaged)?;
-                assert!(batch.header().last_offset() >= next, "a read goes back below {next}");
+                if batch.header().last_offset() < next || batch.header().base_offset >= until {
+                    let value = batch.header().base_offset.value();
+                    return Err(damaged(BatchError::Field { field: "base_offset", value }));
+                }
                 next = batch.header().last_offset().plus(1);
                 batches.push(batch);
             }

@@ -6,7 +6,8 @@
 //! same system call.
 //!
 //! # Invariants
-//! - The announced length is checked against the limit before anything is allocated for it.
+//! - The announced length is checked against the limit before anything is allocated for it, and a
+//!   large frame waits until whoever drives the reader grants its memory.
 //! - Memory for a frame is zero pages until bytes arrive: announcing 100 MiB and sending nothing
 //!   takes address space, not memory.
 //!
@@ -21,6 +22,9 @@ use bytes::BytesMut;
 /// LIMIT: bytes read ahead of a frame's own buffer. Most requests of a consumer fit; a produce
 /// request of 16 KiB costs one copy of this size at most.
 const STAGING_BYTES: usize = 16 * 1024;
+
+/// LIMIT: a larger frame is read only once memory is granted for it; see [`Frames::awaits_grant`].
+pub(crate) const LARGE_FRAME_BYTES: usize = 64 * 1024;
 
 /// A frame's length prefix.
 const PREFIX_BYTES: usize = 4;
@@ -42,6 +46,8 @@ pub(crate) struct Frames {
     staged: std::ops::Range<usize>,
     /// A frame that is still arriving, and how many of its bytes are here.
     partial: Option<(BytesMut, usize)>,
+    /// The length of a large frame that has not been granted its memory.
+    awaits_grant: Option<usize>,
     frame_bytes_max: usize,
 }
 
@@ -51,8 +57,26 @@ impl Frames {
             staging: vec![0; STAGING_BYTES].into_boxed_slice(),
             staged: 0..0,
             partial: None,
+            awaits_grant: None,
             frame_bytes_max,
         }
+    }
+
+    /// The length of a large frame that needs [`Frames::grant`] before any more is read.
+    pub(crate) fn awaits_grant(&self) -> Option<usize> {
+        self.awaits_grant
+    }
+
+    /// Lets the large frame that waits be read.
+    pub(crate) fn grant(&mut self) {
+        if let Some(len) = self.awaits_grant.take() {
+            self.receive(len);
+        }
+    }
+
+    /// Whether a large frame has its memory and is still arriving.
+    pub(crate) fn is_receiving_large(&self) -> bool {
+        self.partial.as_ref().is_some_and(|(frame, _)| frame.len() > LARGE_FRAME_BYTES)
     }
 
     /// Where the next bytes go: first the rest of a frame, then what follows it.
@@ -84,7 +108,7 @@ impl Frames {
 
     /// The next whole frame without its length prefix, if it is here.
     pub(crate) fn next(&mut self) -> Result<Option<BytesMut>, FrameError> {
-        if self.partial.is_none() {
+        if self.partial.is_none() && self.awaits_grant.is_none() {
             self.begin()?;
         }
         match &self.partial {
@@ -106,19 +130,27 @@ impl Frames {
         self.partial.is_none() && self.staged.is_empty()
     }
 
-    /// Starts a frame whose length prefix is staged, moving over what is there of it.
+    /// Starts a frame whose length prefix is staged.
     fn begin(&mut self) -> Result<(), FrameError> {
         let staged = &self.staging[self.staged.clone()];
-        let Some((prefix, arrived)) = staged.split_first_chunk::<PREFIX_BYTES>() else {
-            return Ok(());
-        };
+        let Some(prefix) = staged.first_chunk::<PREFIX_BYTES>() else { return Ok(()) };
         let len = self.checked_len(*prefix)?;
+        if len > LARGE_FRAME_BYTES {
+            self.awaits_grant = Some(len);
+        } else {
+            self.receive(len);
+        }
+        Ok(())
+    }
+
+    /// Makes room for a frame and moves over what is staged of it, leaving out the prefix.
+    fn receive(&mut self, len: usize) {
+        let arrived = &self.staging[self.staged.start + PREFIX_BYTES..self.staged.end];
         let mut frame = BytesMut::zeroed(len);
         let filled = arrived.len().min(len);
         frame[..filled].copy_from_slice(&arrived[..filled]);
         self.staged.start += PREFIX_BYTES + filled;
         self.partial = Some((frame, filled));
-        Ok(())
     }
 
     fn checked_len(&self, prefix: [u8; PREFIX_BYTES]) -> Result<usize, FrameError> {
@@ -174,12 +206,37 @@ mod tests {
             }
             assert!(wrote > 0, "no room for the next bytes");
             frames.advance(wrote);
-            while let Some(frame) = frames.next()? {
+            while let Some(frame) = next_granted(&mut frames)? {
                 out.push(frame.to_vec());
             }
         }
         assert!(frames.is_between_frames());
         Ok(out)
+    }
+
+    fn next_granted(frames: &mut Frames) -> Result<Option<BytesMut>, FrameError> {
+        let next = frames.next()?;
+        if frames.awaits_grant().is_none() {
+            return Ok(next);
+        }
+        frames.grant();
+        frames.next()
+    }
+
+    #[test]
+    fn a_large_frame_takes_no_memory_before_it_is_granted() {
+        let mut frames = Frames::new(MAX);
+        let input = stream(&[vec![7; LARGE_FRAME_BYTES + 1]]);
+        frames.spare()[1][..100].copy_from_slice(&input[..100]);
+        frames.advance(100);
+        assert_eq!(frames.next().unwrap(), None);
+        assert_eq!(frames.awaits_grant(), Some(LARGE_FRAME_BYTES + 1));
+        assert!(frames.spare()[0].is_empty());
+        frames.grant();
+        assert_eq!(frames.next().unwrap(), None);
+        assert!(frames.is_receiving_large());
+        let rest = LARGE_FRAME_BYTES + 1 - 96;
+        assert_eq!(frames.spare()[0].len(), rest);
     }
 
     #[test]

@@ -31,8 +31,7 @@ pub(crate) fn check(api: Api, version: i16, body: &[u8]) -> Result<(), DecodeErr
         flexible: api.is_flexible(version),
         elements: 0,
     };
-    walk.fields(fields)?;
-    walk.reader.finish()
+    walk.fields(fields)
 }
 
 struct Walk<'a> {

@@ -8,7 +8,8 @@ use super::guard;
 use super::reader::DecodeError;
 use super::response::{Response, ResponseWriter};
 
-/// Decodes a request's body.
+/// Decodes a request's body. Bytes after its end are ignored, as Kafka ignores them: librdkafka sends
+/// three after a flexible Metadata request.
 ///
 /// # Errors
 /// [`DecodeError`]; the connection ends.
@@ -18,12 +19,8 @@ pub(crate) fn decode<R: Decodable>(
     mut body: Bytes,
 ) -> Result<R, DecodeError> {
     guard::check(api, version, &body)?;
-    let message = R::decode(&mut body, version)
-        .map_err(|error| DecodeError::Message { message: api.name(), reason: error.to_string() })?;
-    match body.len() {
-        0 => Ok(message),
-        trailing => Err(DecodeError::Trailing(trailing)),
-    }
+    R::decode(&mut body, version)
+        .map_err(|error| DecodeError::Message { message: api.name(), reason: error.to_string() })
 }
 
 /// Encodes a response with its header.

@@ -118,6 +118,26 @@ fn reading_stops_at_the_limit_of_bytes_but_one_request_always_fits() {
 }
 
 #[test]
+fn a_large_request_waits_for_memory_and_gives_it_back_with_its_answer() {
+    let mut session = Session::new(LIMITS);
+    let large = frame(Api::Produce, 1, 100_000);
+    let size = large.len() - 4;
+    let fed = session.feed(&large);
+    assert!(fed < large.len());
+    assert_eq!(session.poll_request().unwrap().map(drop), None);
+    assert_eq!((session.awaits_grant(), session.wants_bytes()), (Some(size), false));
+    session.on_grant();
+    assert_eq!((session.awaits_grant(), session.granted_bytes()), (None, size));
+    assert!(session.is_receiving_large());
+    session.feed(&large[fed..]);
+    let (id, _) = begin(&mut session).unwrap();
+    assert!(!session.is_receiving_large());
+    assert_eq!(session.granted_bytes(), size);
+    session.on_answer(id, None);
+    assert_eq!(session.granted_bytes(), 0);
+}
+
+#[test]
 fn a_client_that_does_not_read_begins_nothing_more() {
     let mut session = Session::new(SessionLimits { unsent_bytes_max: 8, ..LIMITS });
     session.feed(&[frame(Api::Metadata, 1, 0), frame(Api::Metadata, 2, 0)].concat());

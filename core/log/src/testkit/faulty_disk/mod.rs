@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use self::tree::{Node, Tree};
 use super::Dice;
@@ -44,7 +44,11 @@ pub enum Call {
 
 /// The disk. Clones are the same disk.
 #[derive(Clone, Debug)]
-pub struct FaultyDisk(Arc<Mutex<State>>);
+pub struct FaultyDisk {
+    state: Arc<Mutex<State>>,
+    /// The power cycle that this handle ends with; `None` for one that outlives them all.
+    mounted: Option<u64>,
+}
 
 #[derive(Debug)]
 struct State {
@@ -53,8 +57,8 @@ struct State {
     /// Rises with each power cut: files opened before are gone.
     power_cycle: u64,
     is_locked: bool,
-    /// Syncs say that they worked, and do nothing.
-    is_lying: bool,
+    /// Syncs of files and directories with names that end so say that they worked, and do nothing.
+    lies_about: Option<&'static str>,
     /// Changes until the power goes; `None` when it stays.
     changes_left: Option<usize>,
     failing: Option<(Call, usize, io::ErrorKind)>,
@@ -65,39 +69,48 @@ struct State {
 impl FaultyDisk {
     /// An empty disk that does as it is told, until it is told to fail.
     pub fn new(seed: u64) -> FaultyDisk {
-        FaultyDisk(Arc::new(Mutex::new(State {
+        let state = State {
             tree: Tree::default(),
             dice: Dice::new(seed),
             power_cycle: 0,
             is_locked: false,
-            is_lying: false,
+            lies_about: None,
             changes_left: None,
             failing: None,
             capacity: None,
             syncs: 0,
-        })))
+        };
+        FaultyDisk { state: Arc::new(Mutex::new(state)), mounted: None }
     }
 
-    /// Makes every sync a lie: it reports success and does nothing.
-    pub fn lie(&self) {
-        self.0.lock().is_lying = true;
+    /// A handle for one process: it fails from the next power cut or kill on, so that threads which
+    /// outlive their process in the test cannot reach the disk of the next.
+    pub fn mount(&self) -> FaultyDisk {
+        let mounted = Some(self.state.lock().power_cycle);
+        FaultyDisk { state: Arc::clone(&self.state), mounted }
+    }
+
+    /// Makes every sync of a file or directory whose name ends with `name_end` a lie: it reports
+    /// success and does nothing.
+    pub fn lie_about(&self, name_end: &'static str) {
+        self.state.lock().lies_about = Some(name_end);
     }
 
     /// Cuts the power after `changes` more writes, syncs, renames and so on: the next one fails, and
     /// so does everything after it, until [`FaultyDisk::power_on`].
     pub fn cut_power_after(&self, changes: usize) {
-        self.0.lock().changes_left = Some(changes);
+        self.state.lock().changes_left = Some(changes);
     }
 
     /// Whether the power is gone.
     pub fn is_off(&self) -> bool {
-        self.0.lock().changes_left == Some(0)
+        self.state.lock().changes_left == Some(0)
     }
 
     /// Cuts the power, if it is still there, and turns it on again: what was not synced is gone, or
     /// there in part.
     pub fn power_on(&self) {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         let State { tree, dice, .. } = &mut *state;
         tree.forget(dice);
         state.power_cycle += 1;
@@ -107,7 +120,7 @@ impl FaultyDisk {
 
     /// Ends the process but not the machine: what was written is there, synced or not.
     pub fn kill_process(&self) {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         state.power_cycle += 1;
         state.is_locked = false;
         (state.changes_left, state.failing) = (None, None);
@@ -115,27 +128,27 @@ impl FaultyDisk {
 
     /// Lets the `after`-th `call` from now on fail with `error`, once.
     pub fn fail(&self, call: Call, after: usize, error: io::ErrorKind) {
-        self.0.lock().failing = Some((call, after, error));
+        self.state.lock().failing = Some((call, after, error));
     }
 
     /// Limits the bytes in files; `None` for no limit.
     pub fn set_capacity(&self, bytes: Option<u64>) {
-        self.0.lock().capacity = bytes;
+        self.state.lock().capacity = bytes;
     }
 
     /// Bytes in files now.
     pub fn used(&self) -> u64 {
-        self.0.lock().tree.bytes()
+        self.state.lock().tree.bytes()
     }
 
     /// How many files and directories were synced.
     pub fn syncs(&self) -> u64 {
-        self.0.lock().syncs
+        self.state.lock().syncs
     }
 
     /// Every file with its length, by path.
     pub fn files(&self) -> Vec<(PathBuf, u64)> {
-        self.0.lock().tree.files()
+        self.state.lock().tree.files()
     }
 
     /// Changes a file behind everyone's back, on the platter too.
@@ -143,12 +156,20 @@ impl FaultyDisk {
     /// # Panics
     /// When there is no such file.
     pub fn tamper(&self, path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         let id = state.tree.find(path).expect("the file to be damaged is there");
         let Node::File(file) = state.tree.node_mut(id) else { panic!("it is a directory") };
         change(&mut file.seen);
         file.platter.clone_from(&file.seen);
         file.unsynced.clear();
+    }
+}
+
+impl FaultyDisk {
+    fn state(&self) -> io::Result<MutexGuard<'_, State>> {
+        let state = self.state.lock();
+        let is_alive = self.mounted.is_none_or(|mounted| mounted == state.power_cycle);
+        if is_alive { Ok(state) } else { Err(power_is_off()) }
     }
 }
 
@@ -182,6 +203,10 @@ impl State {
         }
     }
 
+    fn lies_about(&self, path: &Path) -> bool {
+        self.lies_about.is_some_and(|name_end| path.to_string_lossy().ends_with(name_end))
+    }
+
     /// How many of `len` more bytes fit.
     fn room(&self, len: usize) -> usize {
         let Some(capacity) = self.capacity else { return len };
@@ -192,13 +217,13 @@ impl State {
 
 impl Disk for FaultyDisk {
     fn create_directory(&self, path: &Path) -> io::Result<()> {
-        let mut state = self.0.lock();
+        let mut state = self.state()?;
         state.change(None)?;
         state.tree.create_directory(path)
     }
 
     fn list(&self, path: &Path) -> io::Result<Vec<String>> {
-        let mut state = self.0.lock();
+        let mut state = self.state()?;
         state.look()?;
         match state.tree.find(path) {
             Ok(id) => state.tree.names(id),
@@ -207,14 +232,19 @@ impl Disk for FaultyDisk {
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        let mut state = self.0.lock();
+        let mut state = self.state()?;
         state.look()?;
         let id = state.tree.find(path)?;
-        Ok(Arc::new(FaultyFile { disk: self.clone(), id, power_cycle: state.power_cycle }))
+        Ok(Arc::new(FaultyFile {
+            disk: self.clone(),
+            path: path.to_owned(),
+            id,
+            power_cycle: state.power_cycle,
+        }))
     }
 
     fn open_to_write(&self, path: &Path, create: bool) -> io::Result<Arc<dyn DiskFile>> {
-        let mut state = self.0.lock();
+        let mut state = self.state()?;
         state.look()?;
         let id = match state.tree.find(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound && create => {
@@ -223,11 +253,16 @@ impl Disk for FaultyDisk {
             }
             found => found?,
         };
-        Ok(Arc::new(FaultyFile { disk: self.clone(), id, power_cycle: state.power_cycle }))
+        Ok(Arc::new(FaultyFile {
+            disk: self.clone(),
+            path: path.to_owned(),
+            id,
+            power_cycle: state.power_cycle,
+        }))
     }
 
     fn read(&self, path: &Path) -> io::Result<Bytes> {
-        let mut state = self.0.lock();
+        let mut state = self.state()?;
         state.look()?;
         state.fail_if_told(Call::Read)?;
         let id = state.tree.find(path)?;
@@ -235,36 +270,36 @@ impl Disk for FaultyDisk {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        let mut state = self.0.lock();
+        let mut state = self.state()?;
         state.change(Some(Call::Rename))?;
         state.tree.rename(from, to)
     }
 
     fn remove_file(&self, path: &Path) -> io::Result<()> {
-        let mut state = self.0.lock();
+        let mut state = self.state()?;
         state.change(None)?;
         state.tree.remove(path)
     }
 
     fn remove_directory(&self, path: &Path) -> io::Result<()> {
-        let mut state = self.0.lock();
+        let mut state = self.state()?;
         state.change(None)?;
         state.tree.remove(path)
     }
 
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
-        let mut state = self.0.lock();
+        let mut state = self.state()?;
         state.syncs += 1;
         state.change(Some(Call::SyncDirectory))?;
         let id = state.tree.find(path)?;
-        if !state.is_lying {
+        if !state.lies_about(path) {
             state.tree.sync_directory(id)?;
         }
         Ok(())
     }
 
     fn lock(&self, _: &Path, _: &str) -> io::Result<Option<Box<dyn Send + Sync + Debug>>> {
-        let mut state = self.0.lock();
+        let mut state = self.state()?;
         state.look()?;
         if std::mem::replace(&mut state.is_locked, true) {
             return Ok(None);
@@ -281,7 +316,7 @@ struct Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        let mut state = self.disk.0.lock();
+        let mut state = self.disk.state.lock();
         if state.power_cycle == self.power_cycle {
             state.is_locked = false;
         }
@@ -291,13 +326,14 @@ impl Drop for Lock {
 #[derive(Debug)]
 struct FaultyFile {
     disk: FaultyDisk,
+    path: PathBuf,
     id: u64,
     power_cycle: u64,
 }
 
 impl FaultyFile {
-    fn state(&self) -> io::Result<parking_lot::MutexGuard<'_, State>> {
-        let state = self.disk.0.lock();
+    fn state(&self) -> io::Result<MutexGuard<'_, State>> {
+        let state = self.disk.state.lock();
         if state.power_cycle == self.power_cycle { Ok(state) } else { Err(power_is_off()) }
     }
 }
@@ -343,7 +379,7 @@ impl DiskFile for FaultyFile {
         let mut state = self.state()?;
         state.syncs += 1;
         let (allowed, is_off) = (state.change(Some(Call::Sync)), state.changes_left == Some(0));
-        let is_lying = state.is_lying;
+        let is_lying = state.lies_about(&self.path);
         let file = state.tree.file_mut(self.id)?;
         match &allowed {
             Ok(()) if !is_lying => file.sync(),
