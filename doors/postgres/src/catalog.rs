@@ -1,0 +1,169 @@
+//! `pg_catalog`: the tables and functions by which clients find out what there is.
+//!
+//! The tables, and the rewriting of clients' queries into what DataFusion plans, are
+//! datafusion-pg-catalog's. Owns their installation in a session, what of them depends on the
+//! session, and when a query is rewritten at all: a query that names nothing of PostgreSQL's is run
+//! as it was written, so that errors keep their positions.
+
+use std::sync::Arc;
+
+use datafusion::common::{DataFusionError, exec_err};
+use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::logical_expr::ScalarUDF;
+use datafusion::prelude::SessionContext;
+use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+use datafusion::sql::sqlparser::parser::Parser;
+use datafusion_pg_catalog::pg_catalog::context::EmptyContextProvider;
+use datafusion_pg_catalog::pg_catalog::generate_series_arg_coercion::CoerceIntArgsToBigInt;
+use datafusion_pg_catalog::pg_catalog::oid_type_planner::PgOidTypePlanner;
+use datafusion_pg_catalog::pg_catalog::{PgCatalogSchemaProvider, PgCatalogStaticTables};
+use datafusion_pg_catalog::setup_pg_catalog;
+use datafusion_pg_catalog::sql::PostgresCompatibilityParser;
+
+use crate::functions::{Identity, functions};
+use crate::sql::Piece;
+
+/// The words that only a query about the system, or in PostgreSQL's own idiom, has.
+const SYSTEM_WORDS: [&str; 22] = [
+    "regclass",
+    "regtype",
+    "regproc",
+    "regprocedure",
+    "regnamespace",
+    "regrole",
+    "regoper",
+    "regoperator",
+    "regconfig",
+    "regdictionary",
+    "regcollation",
+    "collate",
+    "any",
+    "all",
+    "current_user",
+    "current_role",
+    "current_catalog",
+    "current_schema",
+    "session_user",
+    "user",
+    "version",
+    "information_schema",
+];
+
+/// What clients ask in ways that DataFusion cannot plan, and what they are told instead.
+///
+/// `psql`'s `\d+` asks for storage options, which topics do not have, through an array made of a
+/// subquery.
+const UNPLANNABLE: [(&str, &str); 1] = [(
+    "array_to_string(c.reloptions || array(select 'toast.' || x \
+     from pg_catalog.unnest(tc.reloptions) x), ', ')",
+    "current_setting('no.options', true)",
+)];
+
+/// What all sessions share of `pg_catalog`.
+pub(crate) struct SystemCatalog {
+    database: String,
+    tables: Arc<PgCatalogStaticTables>,
+    functions: Vec<Arc<ScalarUDF>>,
+    parser: PostgresCompatibilityParser,
+}
+
+impl SystemCatalog {
+    /// Reads the tables that are the same for everybody.
+    ///
+    /// # Errors
+    /// [`DataFusionError`] when the tables that are compiled in cannot be read: a defect.
+    pub(crate) fn new(database: &str) -> Result<SystemCatalog, DataFusionError> {
+        let tables = Arc::new(PgCatalogStaticTables::try_new()?);
+        // The library installs its functions only together with its tables, so it does that once,
+        // in a context that serves for nothing else.
+        let pattern = SessionContext::new();
+        let before = pattern.state().scalar_functions().clone();
+        setup_pg_catalog(&pattern, "datafusion", EmptyContextProvider).map_err(|error| *error)?;
+        let added = pattern.state().scalar_functions().clone();
+        let functions = added
+            .into_iter()
+            .filter(|(name, function)| before.get(name) != Some(function))
+            .map(|(_, function)| function)
+            .collect();
+        let parser = PostgresCompatibilityParser::new();
+        Ok(SystemCatalog { database: database.to_owned(), tables, functions, parser })
+    }
+
+    /// Adds `pg_catalog` to a session.
+    pub(crate) fn install(
+        &self,
+        context: &SessionContext,
+        identity: Identity,
+    ) -> Result<(), DataFusionError> {
+        let Some(catalog) = context.catalog(&self.database) else {
+            return exec_err!("the engine has no catalog named {}", self.database);
+        };
+        let catalogs = Arc::clone(context.state().catalog_list());
+        let system = PgCatalogSchemaProvider::try_new(
+            catalogs,
+            Arc::clone(&self.tables),
+            EmptyContextProvider,
+        )?;
+        catalog.register_schema("pg_catalog", Arc::new(system))?;
+        for function in &self.functions {
+            context.register_udf(function.as_ref().clone());
+        }
+        for function in functions(identity, &self.database) {
+            context.register_udf(function);
+        }
+        context.register_udtf("pg_get_keywords", Arc::clone(&self.tables.pg_get_keywords) as _);
+        let state = context.state_ref();
+        let planned = SessionStateBuilder::new_from_existing(state.read().clone())
+            .with_type_planner(Arc::new(PgOidTypePlanner))
+            .build();
+        *state.write() = planned;
+        CoerceIntArgsToBigInt::widen(context);
+        Ok(())
+    }
+
+    /// The query as DataFusion can plan it, or `None` when it can be run as it is.
+    pub(crate) fn rewrite(&self, piece: &Piece<'_>) -> Option<String> {
+        if !piece.words().any(is_system_word) {
+            return None;
+        }
+        let replaced = UNPLANNABLE.iter().fold(piece.sql.to_owned(), |sql, (asked, told)| {
+            if sql.contains(asked) { sql.replace(asked, told) } else { sql }
+        });
+        // What does not parse is for the engine to refuse, in its own words.
+        let [plain] = &Parser::parse_sql(&PostgreSqlDialect {}, piece.sql).ok()?[..] else {
+            return None;
+        };
+        let [rewritten] = &self.parser.parse(&replaced).ok()?[..] else { return None };
+        (rewritten != plain).then(|| rewritten.to_string())
+    }
+}
+
+fn is_system_word(word: &str) -> bool {
+    let word = word.to_ascii_lowercase();
+    word.starts_with("pg_") || SYSTEM_WORDS.contains(&word.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sql::pieces;
+
+    #[test]
+    fn a_query_without_system_words_is_left_alone() {
+        let catalog = SystemCatalog::new("posthouse").unwrap();
+        let rewritten = |sql: &str| catalog.rewrite(&pieces(sql)[0]);
+        assert_eq!(rewritten("SELECT a, b FROM flights WHERE a = 1 ORDER BY b"), None);
+        assert_eq!(rewritten("SELECT sum(a) FROM t UNION ALL SELECT 1"), None);
+        assert_eq!(rewritten("SELECT FROM pg_class WHERE ("), None);
+    }
+
+    #[test]
+    fn a_query_about_the_system_is_made_plannable() {
+        let catalog = SystemCatalog::new("posthouse").unwrap();
+        let sql = "SELECT c.oid FROM pg_catalog.pg_class c WHERE c.relname \
+                   OPERATOR(pg_catalog.~) '^(t)$' COLLATE pg_catalog.default";
+        let rewritten = catalog.rewrite(&pieces(sql)[0]).unwrap();
+        assert!(!rewritten.contains("OPERATOR"), "{rewritten}");
+        assert!(!rewritten.contains("COLLATE"), "{rewritten}");
+    }
+}

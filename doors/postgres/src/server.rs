@@ -1,0 +1,149 @@
+//! The door itself: what all its connections share, and the life of one of them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use datafusion::common::DataFusionError;
+use posthouse_listener::{Connection, ConnectionLimits, Listener};
+use posthouse_query::QueryEngine;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error};
+
+use crate::PostgresConfig;
+use crate::cancel::{Registration, Sessions};
+use crate::catalog::SystemCatalog;
+use crate::commands::Exchange;
+use crate::errors::Fatal;
+use crate::functions::Identity;
+use crate::metrics::DoorMetrics;
+use crate::session::{Limits, Session};
+use crate::startup::{authenticate, greet, request};
+use crate::wire::Wire;
+
+/// Sockets beyond `connections_max` that may be open: those being told that they are too many, and
+/// those that carry a `CancelRequest`, which must get through when every place is taken.
+const SOCKETS_SPARE: usize = 64;
+
+/// How long a client may take to read why it was closed.
+const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What all connections share.
+pub(crate) struct Door {
+    pub(crate) engine: Arc<QueryEngine>,
+    pub(crate) config: PostgresConfig,
+    pub(crate) catalog: SystemCatalog,
+    pub(crate) metrics: DoorMetrics,
+    sessions: Arc<Sessions>,
+    places: Arc<Semaphore>,
+}
+
+/// Serves Postgres clients until `shutdown`, then returns when every connection has ended.
+pub async fn serve(
+    listener: Listener,
+    engine: Arc<QueryEngine>,
+    config: PostgresConfig,
+    shutdown: CancellationToken,
+) {
+    let limits = ConnectionLimits {
+        connections_max: config.connections_max.saturating_add(SOCKETS_SPARE),
+        drain_timeout: config.drain_timeout,
+    };
+    let door = match Door::new(engine, config) {
+        Ok(door) => Arc::new(door),
+        Err(error) => {
+            // The tables are compiled in; a door without them would answer wrongly, so it stays shut.
+            error!(%error, "the postgres door stays closed: its system catalog cannot be read");
+            return;
+        }
+    };
+    listener
+        .serve(limits, shutdown, move |connection| {
+            let door = Arc::clone(&door);
+            async move { connected(&door, connection).await }
+        })
+        .await;
+}
+
+impl Door {
+    fn new(engine: Arc<QueryEngine>, config: PostgresConfig) -> Result<Door, DataFusionError> {
+        Ok(Door {
+            engine,
+            catalog: SystemCatalog::new(&config.database)?,
+            metrics: DoorMetrics::new(),
+            sessions: Arc::new(Sessions::default()),
+            places: Arc::new(Semaphore::new(config.connections_max)),
+            config,
+        })
+    }
+}
+
+async fn connected(door: &Arc<Door>, connection: Connection) {
+    let Connection { stream, peer, shutdown } = connection;
+    let mut wire = Wire::new(stream, door.config.message_bytes_max);
+    let opening = timeout(door.config.startup_timeout, open(door, &mut wire));
+    let opened = tokio::select! {
+        opened = opening => opened.unwrap_or(Err(Fatal::StartupTimeout)),
+        () = shutdown.cancelled() => Err(Fatal::ShuttingDown),
+    };
+    match opened {
+        Ok(Some(opened)) => {
+            let _place = opened.place;
+            let mut exchange = Exchange::new(
+                Arc::clone(door),
+                wire,
+                opened.session,
+                opened.query,
+                opened.registration,
+            );
+            let ended = exchange.converse(&shutdown).await;
+            debug!(%peer, reason = %ended, "postgres connection ended");
+            say_goodbye(exchange.into_wire(), &ended).await;
+        }
+        Ok(None) => wire.close().await,
+        Err(fatal) => {
+            debug!(%peer, reason = %fatal, "postgres connection not opened");
+            say_goodbye(wire, &fatal).await;
+        }
+    }
+}
+
+struct Opened {
+    session: Session,
+    query: posthouse_query::QuerySession,
+    registration: Registration,
+    place: OwnedSemaphorePermit,
+}
+
+async fn open<S: AsyncRead + AsyncWrite + Unpin>(
+    door: &Arc<Door>,
+    wire: &mut Wire<S>,
+) -> Result<Option<Opened>, Fatal> {
+    let Some(request) = request(wire, &door.sessions).await? else { return Ok(None) };
+    let place = Arc::clone(&door.places).try_acquire_owned().map_err(|_| Fatal::TooManyClients)?;
+    let principal = authenticate(wire, &request)?;
+    let session = Session::new(request.settings(&door.config)?, Limits::from(&door.config));
+    let registration = door.sessions.register();
+    let query = door.engine.session(principal);
+    let identity = Identity {
+        user: request.user.clone(),
+        process: registration.process,
+        settings: session.shared_settings(),
+    };
+    door.catalog
+        .install(query.context(), identity)
+        .map_err(|error| Fatal::Session { message: error.to_string() })?;
+    greet(wire, &session.settings(), &registration)?;
+    Ok(Some(Opened { session, query, registration, place }))
+}
+
+async fn say_goodbye<S: AsyncRead + AsyncWrite + Unpin>(mut wire: Wire<S>, fatal: &Fatal) {
+    if let Some(message) = fatal.message()
+        && wire.push(&message).is_ok()
+    {
+        // One that does not read must not hold up a drain.
+        let _ = timeout(GOODBYE_TIMEOUT, wire.close()).await;
+    }
+}
