@@ -227,7 +227,7 @@ impl Connection {
             return Ok(false);
         }
         loop {
-            if let Poll::Pending = self.stream.poll_read_ready(cx)? {
+            if self.stream.poll_read_ready(cx)?.is_pending() {
                 return Ok(false);
             }
             match self.stream.try_read_vectored(&mut self.session.spare()) {

@@ -1,7 +1,9 @@
 //! Settings as the three config requests show them: what they are attached to, and the node's own.
 
+use std::time::Duration;
+
 use kafka_protocol::error::ResponseError as Code;
-use posthouse_broker::{ConfigEntry, TopicRef};
+use posthouse_broker::{BrokerConfig, ConfigEntry, TopicRef};
 use posthouse_types::ByteSize;
 
 use crate::errors::Refusal;
@@ -70,87 +72,101 @@ pub(super) struct BrokerSetting {
     pub(super) documentation: &'static str,
 }
 
-/// The node's settings that act, by Kafka's names.
+/// The node's settings that act, by Kafka's names, in their order.
 pub(super) fn broker_settings(node: &Node) -> Vec<BrokerSetting> {
-    let setting =
-        |name, value, kind, documentation| BrokerSetting { name, value, kind, documentation };
-    let ms = |duration: std::time::Duration| duration.as_millis().to_string();
+    let mut settings = door_settings(node);
+    settings.extend(core_settings(node.broker.config()));
+    settings.sort_by_key(|setting| setting.name);
+    settings
+}
+
+fn door_settings(node: &Node) -> Vec<BrokerSetting> {
+    let door = &node.config;
     let bytes = |size: ByteSize| size.0.to_string();
-    let (broker, door) = (node.broker.config(), &node.config);
     let listener = format!("PLAINTEXT://{}:{}", door.advertised_host, door.advertised_port);
     let mut settings = vec![
-        setting("advertised.listeners", listener, STRING, "Where clients are told to connect."),
-        setting(
-            "auto.create.topics.enable",
-            broker.auto_create_topics.to_string(),
-            BOOLEAN,
-            "A request for an unknown topic makes it.",
-        ),
-        setting(
+        string("advertised.listeners", listener, "Where clients are told to connect."),
+        int(
             "fetch.max.bytes",
             bytes(door.fetch_bytes_max),
-            INT,
             "Most bytes of records in one fetch response.",
         ),
-        setting(
-            "group.initial.rebalance.delay.ms",
-            ms(broker.initial_rebalance_delay),
-            INT,
-            "How long the first rebalance of an empty group waits for more members.",
+        string("log.dirs", door.log_dir.clone(), "Where the log lies."),
+        int("node.id", node.node_id().to_string(), "This node."),
+        long(
+            "queued.max.request.bytes",
+            bytes(door.requests_bytes_max),
+            "Bytes of large requests that all connections together may have unanswered.",
         ),
-        setting(
-            "group.max.session.timeout.ms",
-            ms(broker.session_timeout_max),
-            INT,
-            "Longest session timeout that a member may ask for.",
-        ),
-        setting(
-            "group.max.size",
-            broker.group_members_max.to_string(),
-            INT,
-            "Most members of one group.",
-        ),
-        setting(
-            "group.min.session.timeout.ms",
-            ms(broker.session_timeout_min),
-            INT,
-            "Shortest session timeout that a member may ask for.",
-        ),
-        setting("log.dirs", door.log_dir.clone(), STRING, "Where the log lies."),
-        setting(
-            "log.retention.check.interval.ms",
-            ms(broker.maintenance_interval),
-            LONG,
-            "How often retention and compaction look at each log.",
-        ),
-        setting("node.id", node.node_id().to_string(), INT, "This node."),
-        setting(
-            "num.partitions",
-            broker.default_partitions.to_string(),
-            INT,
-            "Partitions of a topic that does not say.",
-        ),
-        setting(
-            "offset.metadata.max.bytes",
-            broker.offset_metadata_bytes_max.to_string(),
-            INT,
-            "Longest text that may be committed with an offset.",
-        ),
-        setting(
-            "offsets.retention.minutes",
-            (broker.offsets_retention.as_secs() / 60).to_string(),
-            INT,
-            "How long the offsets of a group without members are kept.",
-        ),
-        setting(
+        int(
             "socket.request.max.bytes",
             bytes(door.request_bytes_max),
-            INT,
             "Largest request; a larger one ends its connection.",
         ),
     ];
     if let Some(rack) = &door.rack {
-        settings.push(setting("broker.rack", rack.clone(), STRING, "This node's rack."));
+        settings.push(string("broker.rack", rack.clone(), "This node's rack."));
     }
     settings
+}
+
+fn core_settings(core: &BrokerConfig) -> Vec<BrokerSetting> {
+    let ms = |duration: Duration| duration.as_millis().to_string();
+    let minutes = |duration: Duration| (duration.as_secs() / 60).to_string();
+    vec![
+        BrokerSetting {
+            name: "auto.create.topics.enable",
+            value: core.auto_create_topics.to_string(),
+            kind: BOOLEAN,
+            documentation: "A request for an unknown topic makes it.",
+        },
+        int(
+            "group.initial.rebalance.delay.ms",
+            ms(core.initial_rebalance_delay),
+            "How long the first rebalance of an empty group waits for more members.",
+        ),
+        int(
+            "group.max.session.timeout.ms",
+            ms(core.session_timeout_max),
+            "Longest session timeout that a member may ask for.",
+        ),
+        int("group.max.size", core.group_members_max.to_string(), "Most members of one group."),
+        int(
+            "group.min.session.timeout.ms",
+            ms(core.session_timeout_min),
+            "Shortest session timeout that a member may ask for.",
+        ),
+        long(
+            "log.retention.check.interval.ms",
+            ms(core.maintenance_interval),
+            "How often retention and compaction look at each log.",
+        ),
+        int(
+            "num.partitions",
+            core.default_partitions.to_string(),
+            "Partitions of a topic that does not say.",
+        ),
+        int(
+            "offset.metadata.max.bytes",
+            core.offset_metadata_bytes_max.to_string(),
+            "Longest text that may be committed with an offset.",
+        ),
+        int(
+            "offsets.retention.minutes",
+            minutes(core.offsets_retention),
+            "How long the offsets of a group without members are kept.",
+        ),
+    ]
+}
+
+fn string(name: &'static str, value: String, documentation: &'static str) -> BrokerSetting {
+    BrokerSetting { name, value, kind: STRING, documentation }
+}
+
+fn int(name: &'static str, value: String, documentation: &'static str) -> BrokerSetting {
+    BrokerSetting { name, value, kind: INT, documentation }
+}
+
+fn long(name: &'static str, value: String, documentation: &'static str) -> BrokerSetting {
+    BrokerSetting { name, value, kind: LONG, documentation }
 }

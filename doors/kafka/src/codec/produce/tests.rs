@@ -5,8 +5,11 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// Index and records.
+type Partition = (i32, Option<Vec<u8>>);
+
 /// The request as the `kafka-protocol` crate, which is another implementation, writes it.
-fn wire(version: i16, topics: &[(&str, Vec<(i32, Option<Vec<u8>>)>)]) -> BytesMut {
+fn wire(version: i16, topics: &[(&str, Vec<Partition>)]) -> BytesMut {
     let topics = topics
         .iter()
         .map(|(name, partitions)| {
