@@ -109,6 +109,9 @@ impl Reader {
     }
 
     async fn next_batch(&mut self) -> Result<Option<RecordBatch>, DataFusionError> {
+        if self.remaining == Some(0) {
+            return Ok(None);
+        }
         loop {
             let (full, waiting) = {
                 let compute = self.metrics.baseline.elapsed_compute().clone();

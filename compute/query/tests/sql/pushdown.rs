@@ -94,6 +94,19 @@ async fn a_limit_reads_no_more_partitions_than_it_needs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_limit_may_fall_inside_a_stored_batch() {
+    let node = Node::start().await;
+    node.sql("CREATE TOPIC one (n INT)").await;
+    node.sql("INSERT INTO one SELECT value FROM generate_series(1, 100)").await;
+    assert_eq!(node.sql("SELECT n FROM one LIMIT 3").await, "n\n1\n2\n3\n");
+    let sql = "SELECT count(*) FROM (SELECT * FROM one LIMIT 7)";
+    assert_eq!(node.sql(sql).await, "count(*)\n7\n");
+    let sql = "SELECT n FROM one WHERE _offset >= 40 LIMIT 2 OFFSET 1";
+    assert_eq!(node.sql(sql).await, "n\n42\n43\n");
+    assert_eq!(node.sql("SELECT n FROM one LIMIT 0").await, "n\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn explain_shows_what_was_pushed() {
     let node = node().await;
     let plan = node
