@@ -2,12 +2,13 @@
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{config, consume, group, produce, serve, sql, topic};
+use crate::commands::{backup, config, consume, group, produce, serve, sql, topic};
 use crate::demo;
 use crate::exit::{CODES, Code, Failure};
 
 const EXAMPLES: &str = "\
 Start here:
+  posthouse demo                                  a year of flights, and answers in SQL
   posthouse serve                                 a node on this machine
 
 Then, in another terminal:
@@ -18,7 +19,7 @@ Then, in another terminal:
 
 /// One log, every messaging pattern: a node that Kafka, HTTP and Postgres clients share.
 #[derive(Debug, Parser)]
-#[command(name = "posthouse", version, about, after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{CODES}"))]
+#[command(name = "posthouse", version, after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{CODES}"))]
 #[command(subcommand_required = true, arg_required_else_help = true, infer_subcommands = false)]
 pub struct Cli {
     #[command(subcommand)]
@@ -41,6 +42,10 @@ enum Command {
     Sql(sql::SqlArgs),
     /// Start a node, load a year of flights, and answer questions about them
     Demo(demo::DemoArgs),
+    /// Copy a stopped node's data
+    Backup(backup::BackupArgs),
+    /// Make a data directory out of a backup
+    Restore(backup::RestoreArgs),
     /// Show the settings, or the page that explains them
     Config(config::ConfigArgs),
 }
@@ -53,6 +58,7 @@ pub struct NodeArgs {
         long,
         value_name = "ADDR",
         env = "POSTHOUSE_NODE",
+        hide_env_values = true,
         default_value = "127.0.0.1:8080",
         global = true
     )]
@@ -68,6 +74,8 @@ impl Cli {
         match self.command {
             Command::Serve(args) => serve::run(*args),
             Command::Config(args) => config::run(args),
+            Command::Backup(args) => backup::backup(&args),
+            Command::Restore(args) => backup::restore(&args),
             Command::Topic(args) => block_on(topic::run(args)),
             Command::Produce(args) => block_on(produce::run(args)),
             Command::Consume(args) => block_on(consume::run(args)),

@@ -11,6 +11,7 @@ pub mod config;
 mod demo;
 pub mod exit;
 mod node;
+mod rows;
 pub mod telemetry;
 
 pub use node::{AddressError, Running, StartError, run, start};

@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 
+use super::say::say;
 use super::serve::ServeArgs;
 use crate::config::{DEFAULT_TOML, reference_page, show_toml};
 use crate::exit::Failure;
@@ -30,9 +31,9 @@ enum ConfigCommand {
 /// Prints what was asked for.
 pub(crate) fn run(args: ConfigArgs) -> Result<(), Failure> {
     match args.command {
-        ConfigCommand::Show { defaults: true, .. } => print!("{DEFAULT_TOML}"),
-        ConfigCommand::Show { serve, .. } => print!("{}", show_toml(&serve.load()?)),
-        ConfigCommand::Docs => print!("{}", reference_page()),
+        ConfigCommand::Show { defaults: true, .. } => say!("{}", DEFAULT_TOML.trim_end()),
+        ConfigCommand::Show { serve, .. } => say!("{}", show_toml(&serve.load()?).trim_end()),
+        ConfigCommand::Docs => say!("{}", reference_page().trim_end()),
     }
     Ok(())
 }

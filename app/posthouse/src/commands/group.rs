@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use super::say::say;
 use super::table::{Table, count};
 use crate::cli::NodeArgs;
 use crate::client::Client;
@@ -62,7 +63,7 @@ pub(crate) async fn run(args: GroupArgs) -> Result<(), Failure> {
         GroupCommand::List { json } => list(&client.get(&["groups"]).await?, json),
         GroupCommand::Describe { group, json } => {
             let body = client.get(&["groups", &group]).await?;
-            if json { println!("{body:#}") } else { describe(&body) }
+            if json { say!("{body:#}") } else { describe(&body) }
         }
         GroupCommand::Reset { group, topic, partition, to } => {
             let mut body = json!({ "topic": topic, "to": to });
@@ -74,7 +75,7 @@ pub(crate) async fn run(args: GroupArgs) -> Result<(), Failure> {
         }
         GroupCommand::Delete { group } => {
             client.send(client.request(Method::DELETE, &["groups", &group])).await?;
-            println!("deleted group {group}");
+            say!("deleted group {group}");
         }
     }
     Ok(())
@@ -82,7 +83,7 @@ pub(crate) async fn run(args: GroupArgs) -> Result<(), Failure> {
 
 fn list(groups: &Value, json: bool) {
     if json {
-        println!("{groups:#}");
+        say!("{groups:#}");
         return;
     }
     let mut table = Table::new(&["group", "state", "type"]);
@@ -93,7 +94,7 @@ fn list(groups: &Value, json: bool) {
 }
 
 fn describe(group: &Value) {
-    println!("group {} is {}", text(&group["group"]), text(&group["state"]));
+    say!("group {} is {}", text(&group["group"]), text(&group["state"]));
     let members = group["members"].as_array().map(Vec::as_slice).unwrap_or_default();
     if !members.is_empty() {
         let mut table = Table::new(&["member", "client", "host", "assigned"]);
@@ -105,10 +106,10 @@ fn describe(group: &Value) {
                 assigned(&member["assigned"]),
             ]);
         }
-        println!();
+        say!();
         table.print("");
     }
-    println!();
+    say!();
     offsets(group);
 }
 

@@ -1,9 +1,11 @@
 //! One file per command. A client command uses nothing but the node's HTTP door.
 
+pub(crate) mod backup;
 pub(crate) mod config;
 pub(crate) mod consume;
 pub(crate) mod group;
 pub(crate) mod produce;
+pub(crate) mod say;
 pub(crate) mod serve;
 pub(crate) mod sql;
 pub(crate) mod table;

@@ -14,6 +14,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use reqwest::Method;
 use reqwest::header::CONTENT_TYPE;
 use serde_json::{Map, Value, json};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use super::table::grouped;
 use crate::cli::NodeArgs;
@@ -23,11 +25,15 @@ use crate::exit::{Code, Failure};
 /// A batch is sent once it has this many bytes or records.
 const BATCH_BYTES: usize = 1024 * 1024;
 const BATCH_RECORDS: usize = 10_000;
+/// A batch that is not full is sent once nothing has come for so long.
+const LINGER: Duration = Duration::from_millis(50);
+/// LIMIT: records read and not yet in a batch.
+const RECORDS_AHEAD: usize = 4096;
 /// LIMIT: a record longer than this is refused before it is sent.
 const RECORD_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Write records, from a file or standard input.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub(crate) struct ProduceArgs {
     /// The topic; made if it does not exist and the node allows it
     topic: String,
@@ -66,29 +72,50 @@ pub(crate) async fn run(args: ProduceArgs) -> Result<(), Failure> {
     let client = Client::new(&args.node)?;
     let input = open(&args)?;
     let mut sender = Sender::new(client, &args);
-    let result = match args.format {
-        InputFormat::Csv => send_csv(input, &args, &mut sender).await,
-        InputFormat::Lines | InputFormat::Json => send_lines(input, &args, &mut sender).await,
-    };
-    let result = match result {
-        Ok(()) => sender.send().await,
-        Err(failure) => Err(failure),
-    };
+    let result = send_all(input, args.clone(), &mut sender).await;
     sender.progress.finish_and_clear();
     let written = grouped(i64::try_from(sender.acknowledged).unwrap_or(i64::MAX));
-    match result {
-        Ok(()) => {
-            eprintln!("wrote {written} records to {}", args.topic);
-            Ok(())
+    let ending = if result.is_ok() { "" } else { " before it failed" };
+    eprintln!("wrote {written} records to {}{ending}", args.topic);
+    result
+}
+
+/// Reads on a thread of its own, so that what has come can be sent while the input is silent.
+async fn send_all(
+    input: Box<dyn BufRead + Send>,
+    args: ProduceArgs,
+    sender: &mut Sender,
+) -> Result<(), Failure> {
+    let (records, mut arriving) = mpsc::channel(RECORDS_AHEAD);
+    std::thread::spawn(move || {
+        let read = match args.format {
+            InputFormat::Csv => read_csv(input, &args, &records),
+            InputFormat::Lines | InputFormat::Json => read_lines(input, &args, &records),
+        };
+        if let Err(failure) = read {
+            // When nobody receives any more, another failure has ended the command.
+            let _ = records.blocking_send(Err(failure));
         }
-        Err(failure) => {
-            eprintln!("wrote {written} records to {} before it failed", args.topic);
-            Err(failure)
+    });
+    loop {
+        match timeout(LINGER, arriving.recv()).await {
+            Ok(Some(Ok(record))) => sender.push(record).await?,
+            Ok(Some(Err(failure))) => return sender.send().await.and(Err(failure)),
+            Ok(None) => return sender.send().await,
+            Err(_) => sender.send().await?,
         }
     }
 }
 
-fn open(args: &ProduceArgs) -> Result<Box<dyn BufRead>, Failure> {
+type Record = Map<String, Value>;
+type Records = mpsc::Sender<Result<Record, Failure>>;
+
+/// Hands a record on; false when nobody takes it any more.
+fn hand_on(records: &Records, record: Record) -> bool {
+    records.blocking_send(Ok(record)).is_ok()
+}
+
+fn open(args: &ProduceArgs) -> Result<Box<dyn BufRead + Send>, Failure> {
     if args.format == InputFormat::Lines && args.key.is_some() {
         return Err(Failure::new(Code::Usage, "--key names a column, and a line has none")
             .hint("add --format csv or --format json, or use --key-separator"));
@@ -105,10 +132,10 @@ fn open(args: &ProduceArgs) -> Result<Box<dyn BufRead>, Failure> {
     Ok(Box::new(BufReader::with_capacity(1 << 20, file)))
 }
 
-async fn send_lines(
-    mut input: Box<dyn BufRead>,
+fn read_lines(
+    mut input: impl BufRead,
     args: &ProduceArgs,
-    sender: &mut Sender,
+    records: &Records,
 ) -> Result<(), Failure> {
     let mut line = Vec::new();
     let mut number = 0_u64;
@@ -135,12 +162,14 @@ async fn send_lines(
         }
         let record = line_record(&line, args)
             .map_err(|reason| Failure::new(Code::Usage, format!("line {number} {reason}")))?;
-        sender.push(&record).await?;
+        if !hand_on(records, record) {
+            return Ok(());
+        }
     }
 }
 
 /// The record of one line; the error follows `line N `.
-fn line_record(line: &[u8], args: &ProduceArgs) -> Result<Map<String, Value>, String> {
+fn line_record(line: &[u8], args: &ProduceArgs) -> Result<Record, String> {
     let mut record = Map::new();
     if args.format == InputFormat::Json {
         let value: Value =
@@ -182,11 +211,7 @@ fn base64(bytes: &[u8]) -> String {
     base64::engine::general_purpose::STANDARD.encode(bytes)
 }
 
-async fn send_csv(
-    input: Box<dyn BufRead>,
-    args: &ProduceArgs,
-    sender: &mut Sender,
-) -> Result<(), Failure> {
+fn read_csv(input: impl BufRead, args: &ProduceArgs, records: &Records) -> Result<(), Failure> {
     let mut reader = csv::Reader::from_reader(input);
     let wrong =
         |error: csv::Error| Failure::new(Code::Usage, format!("the input is not CSV: {error}"));
@@ -206,7 +231,9 @@ async fn send_csv(
             record.insert("key".to_owned(), row.get(key).unwrap_or_default().into());
         }
         record.insert("value".to_owned(), csv_object(&head, &row).into());
-        sender.push(&record).await?;
+        if !hand_on(records, record) {
+            break;
+        }
     }
     Ok(())
 }
@@ -273,8 +300,7 @@ impl Sender {
         }
     }
 
-    async fn push(&mut self, record: &Map<String, Value>) -> Result<(), Failure> {
-        let mut record = record.clone();
+    async fn push(&mut self, mut record: Record) -> Result<(), Failure> {
         if let Some(partition) = self.partition {
             record.insert("partition".to_owned(), partition.into());
         }

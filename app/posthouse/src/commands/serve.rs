@@ -20,7 +20,7 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// Settings file; `posthouse config show --defaults` prints one to start from
-    #[arg(long, value_name = "FILE", env = "POSTHOUSE_CONFIG")]
+    #[arg(long, value_name = "FILE", env = "POSTHOUSE_CONFIG", hide_env_values = true)]
     config: Option<PathBuf>,
     /// Kafka door [default: 127.0.0.1:9092]
     #[arg(long, value_name = "ADDR|off", help_heading = "Doors")]

@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
+use super::say::say;
 use super::table::{Table, bytes, count};
 use crate::cli::NodeArgs;
 use crate::client::Client;
@@ -101,7 +102,7 @@ pub(crate) async fn run(args: TopicArgs) -> Result<(), Failure> {
         TopicCommand::Describe { name, all, json } => {
             let topic = client.get(&["topics", &name]).await?;
             if json {
-                println!("{topic:#}")
+                say!("{topic:#}")
             } else {
                 describe(&topic, all)
             }
@@ -114,12 +115,12 @@ pub(crate) async fn run(args: TopicArgs) -> Result<(), Failure> {
             }
             let request = client.request(Method::PATCH, &["topics", &name]).json(&body);
             client.send(request).await?;
-            println!("changed topic {name}");
+            say!("changed topic {name}");
             Ok(())
         }
         TopicCommand::Delete { name } => {
             client.send(client.request(Method::DELETE, &["topics", &name])).await?;
-            println!("deleted topic {name}");
+            say!("deleted topic {name}");
             Ok(())
         }
     }
@@ -133,9 +134,9 @@ async fn create(
 ) -> Result<(), Failure> {
     let request = client.request(Method::POST, &["topics"]).json(body);
     match client.try_send(request).await? {
-        Ok(_) => println!("made topic {name}"),
+        Ok(_) => say!("made topic {name}"),
         Err(problem) if if_not_exists && problem.code == "topic_exists" => {
-            println!("topic {name} exists");
+            say!("topic {name} exists");
         }
         Err(problem) => return Err(problem.into_failure()),
     }
@@ -147,7 +148,7 @@ async fn list(client: &Client, internal: bool, json: bool) -> Result<(), Failure
     let request = client.request_with(Method::GET, &["topics"], &internal);
     let topics: Vec<Value> = client.json(request).await?;
     if json {
-        println!("{:#}", Value::from(topics));
+        say!("{:#}", Value::from(topics));
         return Ok(());
     }
     let mut table = Table::new(&["topic", "partitions", "records", "bytes"]);
@@ -164,12 +165,12 @@ async fn list(client: &Client, internal: bool, json: bool) -> Result<(), Failure
 }
 
 fn describe(topic: &Value, all: bool) {
-    println!("topic {}", topic["name"].as_str().unwrap_or_default());
-    println!("id    {}", topic["id"].as_str().unwrap_or_default());
+    say!("topic {}", topic["name"].as_str().unwrap_or_default());
+    say!("id    {}", topic["id"].as_str().unwrap_or_default());
     if topic["kafka_alias"] != topic["name"] {
-        println!("kafka {}", topic["kafka_alias"].as_str().unwrap_or_default());
+        say!("kafka {}", topic["kafka_alias"].as_str().unwrap_or_default());
     }
-    println!();
+    say!();
     let mut partitions = Table::new(&["partition", "from", "to", "bytes", "epoch"]);
     for partition in topic["partitions"].as_array().into_iter().flatten() {
         partitions.row([
@@ -182,7 +183,7 @@ fn describe(topic: &Value, all: bool) {
     }
     partitions.print("");
     if let Some(columns) = topic["schema"]["columns"].as_array() {
-        println!("\nvalues are {}", topic["schema"]["format"].as_str().unwrap_or_default());
+        say!("\nvalues are {}", topic["schema"]["format"].as_str().unwrap_or_default());
         let mut table = Table::new(&["column", "type"]);
         for column in columns {
             table.row([text(&column["name"]), text(&column["type"])]);
@@ -201,7 +202,7 @@ fn describe(topic: &Value, all: bool) {
             settings.row([text(&entry["name"]), text(&entry["value"]), note]);
         }
     }
-    println!();
+    say!();
     settings.print("every setting is as the node has it; --all lists them");
 }
 

@@ -20,6 +20,7 @@ use posthouse_broker::BrokerConfig;
 use posthouse_http::HttpConfig;
 use posthouse_kafka::KafkaConfig;
 use posthouse_log::LocalConfig;
+use posthouse_postgres::PostgresConfig;
 use posthouse_query::QueryConfig;
 
 /// The defaults, annotated, as a file to start one's own from.
@@ -38,6 +39,8 @@ pub struct Config {
     pub kafka: KafkaConfig,
     /// The HTTP door.
     pub http: HttpConfig,
+    /// The Postgres door.
+    pub postgres: PostgresConfig,
     /// SQL.
     pub query: QueryConfig,
 }
@@ -51,6 +54,7 @@ impl Default for Config {
             broker: BrokerConfig::default(),
             kafka: KafkaConfig::default(),
             http: HttpConfig::default(),
+            postgres: PostgresConfig::default(),
             query: QueryConfig::default(),
         }
     }

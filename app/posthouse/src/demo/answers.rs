@@ -2,13 +2,13 @@
 
 use std::time::Instant;
 
-use reqwest::Method;
-use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use serde_json::{Value, json};
 
 use crate::client::Client;
+use crate::commands::say::say;
 use crate::commands::table::{grouped, render};
 use crate::exit::{Code, Failure};
+use crate::rows::{Line, Rows};
 
 /// A question.
 struct Question {
@@ -88,46 +88,33 @@ struct Answer {
 }
 
 async fn ask(client: &Client, sql: &str) -> Result<Answer, Failure> {
-    let request = client
-        .request_with(Method::POST, &["sql"], &[("shape", "arrays".to_owned())])
-        .header(ACCEPT, "application/x-ndjson")
-        .header(CONTENT_TYPE, "text/plain")
-        .body(sql.to_owned());
-    let text =
-        client.send(request).await?.text().await.map_err(|error| client.unreachable(&error))?;
+    let mut rows = Rows::ask(client, sql).await?.map_err(|problem| problem.into_failure())?;
     let mut answer = Answer { columns: Vec::new(), rows: Vec::new() };
-    for line in text.lines() {
-        match serde_json::from_str(line).unwrap_or_default() {
-            Value::Array(row) => answer.rows.push(row),
-            Value::Object(object) if object.contains_key("columns") => {
-                let columns = object["columns"].as_array().into_iter().flatten();
-                answer.columns = columns
-                    .filter_map(|column| column["name"].as_str())
-                    .map(str::to_owned)
-                    .collect();
-            }
-            Value::Object(object) if object.contains_key("error") => {
-                return Err(Failure::new(Code::Failed, object["error"]["detail"].to_string()));
-            }
-            _ => {}
+    while let Some(line) = rows.next().await? {
+        match line {
+            Line::Columns(columns) => answer.columns = columns,
+            Line::Row(row) => answer.rows.push(row),
+            Line::Error(problem) => return Err(problem.into_failure()),
+            Line::Done { .. } => {}
+            Line::End => return Ok(answer),
         }
     }
-    Ok(answer)
+    Err(Failure::new(Code::Failed, "the answer was cut short"))
 }
 
 fn print(question: &Question, answer: &Answer, seconds: f64) {
-    println!("{}   ({seconds:.2} s)\n", question.title);
+    say!("{}   ({seconds:.2} s)\n", question.title);
     for line in question.sql.lines() {
-        println!("    {line}");
+        say!("    {line}");
     }
     let rows: Vec<Vec<String>> =
         answer.rows.iter().map(|row| row.iter().map(cell).collect()).collect();
     let table = render(&answer.columns, &rows, None);
-    println!();
+    say!();
     for line in table.lines() {
-        println!("  {line}");
+        say!("  {line}");
     }
-    println!();
+    say!();
 }
 
 /// A number with one decimal, a count with its thousands apart, a time without its zone.

@@ -123,7 +123,7 @@ impl Producer {
     }
 
     async fn init_id(&mut self) -> anyhow::Result<()> {
-        let request = InitProducerIdRequest::default();
+        let request = InitProducerIdRequest::default().with_transactional_id(None);
         self.request(ApiKey::InitProducerId, INIT_PRODUCER_ID_VERSION, &request).await?;
         let mut answer = self.answer::<InitProducerIdResponse>(INIT_PRODUCER_ID_VERSION).await?;
         let response = InitProducerIdResponse::decode(&mut answer, INIT_PRODUCER_ID_VERSION)?;
@@ -153,6 +153,7 @@ impl Producer {
             .with_name(self.topic.clone())
             .with_partition_data(vec![data]);
         let request = ProduceRequest::default()
+            .with_transactional_id(None)
             .with_acks(-1)
             .with_timeout_ms(TIMEOUT_MS)
             .with_topic_data(vec![topic]);

@@ -14,6 +14,7 @@ use super::data::{DATASETS, Dataset};
 use super::kafka::Producer;
 use crate::client::Client;
 use crate::commands::produce::csv_object;
+use crate::commands::say::say;
 use crate::commands::table::grouped;
 use crate::exit::{Code, Failure};
 
@@ -22,7 +23,7 @@ pub(super) async fn load_all(client: &Client, kafka: SocketAddr) -> Result<(), F
     for dataset in &DATASETS {
         match records_in(client, dataset).await? {
             Some(found) if found >= dataset.records => {
-                println!(
+                say!(
                     "{:<9} {:>8} records are there from before",
                     dataset.topic,
                     grouped_u64(found)
@@ -37,7 +38,7 @@ pub(super) async fn load_all(client: &Client, kafka: SocketAddr) -> Result<(), F
         make_topic(client, dataset).await?;
         load(dataset, kafka).await?;
     }
-    println!();
+    say!();
     Ok(())
 }
 
@@ -82,7 +83,7 @@ async fn load(dataset: &Dataset, kafka: SocketAddr) -> Result<(), Failure> {
     producer.finish().await?;
     let seconds = bar.elapsed().as_secs_f64();
     bar.finish_and_clear();
-    println!(
+    say!(
         "{:<9} {:>8} records went in through the kafka door in {seconds:.1} s",
         dataset.topic,
         grouped_u64(producer.acknowledged())

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::NodeArgs;
 use crate::client::Client;
+use crate::commands::say::say;
 use crate::config::{Config, DoorAddress, HostPort};
 use crate::exit::{Code, Failure};
 use crate::{node, telemetry};
@@ -51,20 +52,34 @@ async fn show(args: DemoArgs, config: Config, moved: Vec<&'static str>) -> Resul
     node::cancel_on_signal(shutdown.clone())?;
     let running =
         crate::start(config, shutdown.clone()).await.map_err(|error| error.into_failure())?;
-    let doors = Doors::of(&running)?;
-    doors.announce(&moved, &args.data_dir);
-    let client = Client::new(&NodeArgs { node: doors.http.to_string() })?;
-    let shown = tokio::select! {
-        shown = load_and_answer(&client, &doors, &args) => shown,
-        () = shutdown.cancelled() => Err(Failure::new(Code::Interrupted, "interrupted; start it again and it loads what is missing")),
-    };
-    if shown.is_ok() && !args.exit {
-        doors.suggest();
-        shutdown.cancelled().await;
-    }
+    let shown = present(&args, &running, &moved, &shutdown).await;
     shutdown.cancel();
     let finished = running.finish().await.map_err(|error| error.into_failure());
     shown.and(finished)
+}
+
+/// Everything between start and drain; returns at Ctrl-C, or after the answers with `--exit`.
+async fn present(
+    args: &DemoArgs,
+    running: &node::Running,
+    moved: &[&str],
+    shutdown: &CancellationToken,
+) -> Result<(), Failure> {
+    let doors = Doors::of(running)?;
+    doors.announce(moved, &args.data_dir);
+    let client = Client::new(&NodeArgs { node: doors.http.to_string() })?;
+    tokio::select! {
+        shown = load_and_answer(&client, &doors, args) => shown?,
+        () = shutdown.cancelled() => {
+            return Err(Failure::new(Code::Interrupted, "interrupted")
+                .hint("start the demo again, and it loads what is missing"));
+        }
+    }
+    if !args.exit {
+        doors.suggest();
+        shutdown.cancelled().await;
+    }
+    Ok(())
 }
 
 async fn load_and_answer(client: &Client, doors: &Doors, args: &DemoArgs) -> Result<(), Failure> {
@@ -122,14 +137,14 @@ impl Doors {
     }
 
     fn announce(&self, moved: &[&str], data_dir: &std::path::Path) {
-        println!("A node of Posthouse is up, with its data in {}.", data_dir.display());
+        say!("A node of Posthouse is up, with its data in {}.", data_dir.display());
         for (door, address) in
             [("kafka", self.kafka), ("http", self.http), ("postgres", self.postgres)]
         {
             let note = if moved.contains(&door) { "   (the usual port is taken)" } else { "" };
-            println!("  {door:<9} {address}{note}");
+            say!("  {door:<9} {address}{note}");
         }
-        println!();
+        say!();
     }
 
     fn suggest(&self) {
@@ -138,7 +153,7 @@ impl Doors {
         // A node where the client commands look for it needs no naming.
         let node = if http.port() == 8080 { String::new() } else { format!(" --node {http}") };
         let program = std::env::args().next().unwrap_or_else(|| "posthouse".to_owned());
-        println!(
+        say!(
             "\
 What to try next, in another terminal:
 

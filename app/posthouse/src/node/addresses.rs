@@ -45,7 +45,11 @@ pub enum AddressError {
 pub(super) async fn resolve(
     config: &NodeConfig,
 ) -> Result<Vec<(&'static str, SocketAddr)>, AddressError> {
-    let doors = [("kafka", &config.kafka_address), ("http", &config.http_address)];
+    let doors = [
+        ("kafka", &config.kafka_address),
+        ("http", &config.http_address),
+        ("postgres", &config.postgres_address),
+    ];
     let mut resolved = Vec::new();
     for (door, address) in doors {
         if let DoorAddress::At(address) = address {

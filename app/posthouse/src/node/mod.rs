@@ -5,7 +5,6 @@ mod ready_file;
 mod run;
 mod signals;
 
-
 pub use addresses::AddressError;
 pub use run::{Running, StartError, run, start};
 pub(crate) use signals::cancel_on_signal;

@@ -174,7 +174,11 @@ impl Running {
                 let config = posthouse_http::HttpConfig { drain_timeout, ..config.http.clone() };
                 self.doors.spawn(posthouse_http::serve(listener, broker, query, config, shutdown))
             }
-            _ => return,
+            _ => {
+                let config =
+                    posthouse_postgres::PostgresConfig { drain_timeout, ..config.postgres.clone() };
+                self.doors.spawn(posthouse_postgres::serve(listener, query, config, shutdown))
+            }
         };
         self.names.insert(task.id(), door);
     }

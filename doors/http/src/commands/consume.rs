@@ -306,7 +306,9 @@ impl Delivery {
         match (self.until, self.format) {
             (Until::Cancelled, Format::Events) => Some(self.heartbeat),
             (Until::Cancelled, Format::Lines) => Some(FOLLOW_WAIT),
-            (Until::End { .. }, _) if !self.reader.is_at_end() => Some(Duration::ZERO),
+            (Until::End { .. }, _) if !self.reader.has_waited() && !self.reader.is_at_end() => {
+                Some(Duration::ZERO)
+            }
             (Until::End { deadline }, _) => {
                 let left = deadline.saturating_duration_since(Instant::now());
                 // Whatever comes now is new; the ends known at the start no longer bound it.
@@ -336,8 +338,12 @@ impl Delivery {
             }
         }
         metrics::records_out().increment(sent);
-        if matches!(self.until, Until::End { .. }) && self.reader.has_waited() {
-            self.until = Until::Over;
+        // Waiting is for the first record; with records in hand the client is answered.
+        if let Until::End { deadline } = &mut self.until {
+            *deadline = Instant::now();
+            if self.reader.has_waited() {
+                self.until = Until::Over;
+            }
         }
         Bytes::from(body)
     }

@@ -2,15 +2,13 @@
 
 use std::io::{self, BufWriter, Write};
 
-use bytes::BytesMut;
-use reqwest::Method;
-use reqwest::header::{ACCEPT, CONTENT_TYPE};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::RowFormat;
 use crate::client::{Client, Problem};
 use crate::commands::table::{grouped, render};
 use crate::exit::{Code, Failure};
+use crate::rows::{Line, Rows};
 
 /// Rows that a table measures its columns by before it begins to print; more are printed in pages
 /// of as many, so that a table never holds more.
@@ -24,32 +22,15 @@ pub(crate) async fn ask(
     query: &str,
     format: RowFormat,
 ) -> Result<Result<(), Problem>, Failure> {
-    let request = client
-        .request_with(Method::POST, &["sql"], &[("shape", "arrays".to_owned())])
-        .header(ACCEPT, "application/x-ndjson")
-        .header(CONTENT_TYPE, "text/plain")
-        .body(query.to_owned());
-    let mut response = match client.try_send(request).await? {
-        Ok(response) => response,
+    let mut rows = match Rows::ask(client, query).await? {
+        Ok(rows) => rows,
         Err(problem) => return Ok(Err(problem)),
     };
-    let mut rows = Rows::new(format);
-    let mut buffer = BytesMut::new();
-    while let Some(piece) = response.chunk().await.map_err(|error| client.unreachable(&error))? {
-        buffer.extend_from_slice(&piece);
-        while let Some(end) = buffer.iter().position(|byte| *byte == b'\n') {
-            let line = buffer.split_to(end + 1);
-            match rows.take(&line) {
-                Ok(None) => {}
-                Ok(Some(problem)) => return Ok(Err(problem)),
-                Err(failure) if failure.is_broken_pipe() => return Ok(Ok(())),
-                Err(failure) => return Err(failure),
-            }
-        }
-    }
-    match rows.finish() {
-        Err(failure) if !failure.is_broken_pipe() => Err(failure),
-        _ => Ok(Ok(())),
+    let mut printer = Printer::new(format);
+    match printer.print_all(&mut rows).await {
+        // Whoever reads us has gone: `posthouse sql … | head`.
+        Err(failure) if failure.is_broken_pipe() => Ok(Ok(())),
+        printed => printed,
     }
 }
 
@@ -79,62 +60,59 @@ fn place(query: &str, position: usize) -> Option<(&str, usize)> {
 }
 
 /// Prints the lines of an answer.
-struct Rows {
+struct Printer {
     format: RowFormat,
     output: BufWriter<io::Stdout>,
     columns: Vec<String>,
     page: Vec<Vec<String>>,
     count: i64,
-    ended: bool,
 }
 
-impl Rows {
-    fn new(format: RowFormat) -> Rows {
+impl Printer {
+    fn new(format: RowFormat) -> Printer {
         let output = BufWriter::with_capacity(64 * 1024, io::stdout());
-        Rows { format, output, columns: Vec::new(), page: Vec::new(), count: 0, ended: false }
+        Printer { format, output, columns: Vec::new(), page: Vec::new(), count: 0 }
     }
 
-    /// One line: the columns, a row, the end, or an error.
-    fn take(&mut self, line: &[u8]) -> Result<Option<Problem>, Failure> {
-        let wrong = |error| {
-            Failure::new(Code::Failed, format!("the node sent a line that is no row: {error}"))
-        };
-        match serde_json::from_slice::<Value>(line).map_err(wrong)? {
-            Value::Array(cells) => self.row(cells)?,
-            Value::Object(mut object) => {
-                if let Some(error) = object.remove("error") {
+    async fn print_all(&mut self, rows: &mut Rows) -> Result<Result<(), Problem>, Failure> {
+        while let Some(line) = rows.next().await? {
+            match line {
+                Line::Columns(columns) => self.head(columns)?,
+                Line::Row(cells) => self.row(cells)?,
+                Line::Done { tag, count } => {
+                    self.done(&tag, count)?;
+                    return Ok(Ok(()));
+                }
+                Line::End => {
+                    self.foot()?;
+                    return Ok(Ok(()));
+                }
+                Line::Error(problem) => {
                     self.print_page()?;
                     self.output.flush()?;
-                    return serde_json::from_value(error).map(Some).map_err(wrong);
+                    return Ok(Err(problem));
                 }
-                self.head(&object)?;
             }
-            _ => {}
         }
-        Ok(None)
+        self.print_page()?;
+        self.output.flush()?;
+        Err(Failure::new(Code::Failed, "the answer was cut short; what was printed is not all"))
     }
 
-    fn head(&mut self, object: &Map<String, Value>) -> Result<(), Failure> {
-        if let Some(columns) = object.get("columns").and_then(Value::as_array) {
-            let name = |column: &Value| column["name"].as_str().unwrap_or_default().to_owned();
-            self.columns = columns.iter().map(name).collect();
-            if self.format == RowFormat::Csv {
-                self.csv(self.columns.clone())?;
-            }
-        } else if let Some(tag) = object.get("tag").and_then(Value::as_str) {
-            self.ended = true;
-            let count = object.get("count").and_then(Value::as_u64);
-            let count = count.map(|count| format!(" {count}")).unwrap_or_default();
-            if self.format == RowFormat::Table {
-                writeln!(self.output, "{tag}{count}")?;
-            } else {
-                // What is not rows must not stand among them.
-                eprintln!("{tag}{count}");
-            }
+    fn head(&mut self, columns: Vec<String>) -> Result<(), Failure> {
+        self.columns = columns;
+        if self.format == RowFormat::Csv { self.csv(self.columns.clone()) } else { Ok(()) }
+    }
+
+    fn done(&mut self, tag: &str, count: Option<u64>) -> Result<(), Failure> {
+        let count = count.map(|count| format!(" {count}")).unwrap_or_default();
+        if self.format == RowFormat::Table {
+            writeln!(self.output, "{tag}{count}")?;
         } else {
-            self.ended = true;
+            // What is not rows must not stand among them.
+            eprintln!("{tag}{count}");
         }
-        Ok(())
+        Ok(self.output.flush()?)
     }
 
     fn row(&mut self, cells: Vec<Value>) -> Result<(), Failure> {
@@ -180,20 +158,13 @@ impl Rows {
         Ok(())
     }
 
-    fn finish(&mut self) -> Result<(), Failure> {
+    fn foot(&mut self) -> Result<(), Failure> {
         self.print_page()?;
         if self.format == RowFormat::Table && !self.columns.is_empty() {
             let noun = if self.count == 1 { "row" } else { "rows" };
             writeln!(self.output, "({} {noun})", grouped(self.count))?;
         }
-        self.output.flush()?;
-        if !self.ended {
-            return Err(Failure::new(
-                Code::Failed,
-                "the answer was cut short; what was printed is not all",
-            ));
-        }
-        Ok(())
+        Ok(self.output.flush()?)
     }
 }
 

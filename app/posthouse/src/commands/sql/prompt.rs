@@ -14,6 +14,7 @@ use super::answer::{ask, explain};
 use super::completion::Completion;
 use super::statement::is_blank;
 use crate::client::Client;
+use crate::commands::say::say;
 use crate::exit::{Code, Failure};
 
 const HELP: &str = "\
@@ -27,7 +28,7 @@ const HELP: &str = "\
 pub(super) async fn run(client: Client, format: RowFormat) -> Result<(), Failure> {
     let version = env!("CARGO_PKG_VERSION");
     let mut completion = Completion { names: Arc::new(names(&client).await?) };
-    println!("posthouse {version}; \\? for help, \\q to leave");
+    say!("posthouse {version}; \\? for help, \\q to leave");
     let mut prompt = Prompt { client, format, editor: editor()? };
     loop {
         prompt.editor.set_helper(Some(completion.clone()));
@@ -107,7 +108,7 @@ impl Prompt {
         let argument = argument.trim().trim_end_matches(';');
         match name {
             "\\q" => return Ok(false),
-            "\\?" | "\\h" => println!("{HELP}"),
+            "\\?" | "\\h" => say!("{HELP}"),
             "\\d" | "\\dt" if argument.is_empty() => self.answer(TOPICS).await?,
             "\\d" => self.answer(&columns_of(argument)).await?,
             "\\x" => {
