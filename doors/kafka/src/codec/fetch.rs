@@ -65,7 +65,7 @@ pub(crate) struct FetchedPartition {
     pub(crate) records: Vec<Chunk>,
 }
 
-/// Reads a request's body.
+/// Reads a request's body. Bytes after its end are ignored, as Kafka ignores them.
 ///
 /// # Errors
 /// [`DecodeError`]; the connection ends.
@@ -77,9 +77,7 @@ pub(crate) fn decode(version: i16, body: &Bytes) -> Result<FetchRequest, DecodeE
         flexible: version >= FLEXIBLE_FROM,
         elements: 0,
     };
-    let request = decoder.request()?;
-    decoder.reader.finish()?;
-    Ok(request)
+    decoder.request()
 }
 
 struct Decoder<'a> {

@@ -8,7 +8,7 @@
 //! [`ELEMENTS_MAX`] times its largest struct, and strings are slices of the frame.
 //!
 //! # Invariants
-//! - What passes ends exactly at the end of the body.
+//! - The crate is given exactly the bytes that were walked.
 //! - The walk recurses only as deep as the schema, which is four.
 
 use super::api::Api;
@@ -19,19 +19,20 @@ use super::schema::{self, Field, Kind};
 /// 10,000-partition cluster stays far below it.
 pub(crate) const ELEMENTS_MAX: usize = 200_000;
 
-/// Walks a request's body.
+/// Walks a request's body; gives how many bytes it takes.
 ///
 /// # Errors
 /// [`DecodeError`] for anything that does not fit; the connection ends.
-pub(crate) fn check(api: Api, version: i16, body: &[u8]) -> Result<(), DecodeError> {
-    let Some(fields) = schema::request(api) else { return Ok(()) };
+pub(crate) fn check(api: Api, version: i16, body: &[u8]) -> Result<usize, DecodeError> {
+    let Some(fields) = schema::request(api) else { return Ok(body.len()) };
     let mut walk = Walk {
         reader: Reader::new(body),
         version,
         flexible: api.is_flexible(version),
         elements: 0,
     };
-    walk.fields(fields)
+    walk.fields(fields)?;
+    Ok(body.len() - walk.reader.remaining())
 }
 
 struct Walk<'a> {

@@ -18,9 +18,14 @@ pub(crate) fn decode<R: Decodable>(
     version: i16,
     mut body: Bytes,
 ) -> Result<R, DecodeError> {
-    guard::check(api, version, &body)?;
-    R::decode(&mut body, version)
-        .map_err(|error| DecodeError::Message { message: api.name(), reason: error.to_string() })
+    let walked = guard::check(api, version, &body)?;
+    let mut body = body.split_to(walked);
+    let message = R::decode(&mut body, version)
+        .map_err(|error| DecodeError::Message { message: api.name(), reason: error.to_string() })?;
+    match body.len() {
+        0 => Ok(message),
+        trailing => Err(DecodeError::Trailing(trailing)),
+    }
 }
 
 /// Encodes a response with its header.

@@ -63,7 +63,7 @@ pub(crate) struct ProducedPartition {
     pub(crate) log_start_offset: i64,
 }
 
-/// Reads a request's body.
+/// Reads a request's body. Bytes after its end are ignored, as Kafka ignores them.
 ///
 /// # Errors
 /// [`DecodeError`]; the connection ends.
@@ -81,7 +81,6 @@ pub(crate) fn decode(version: i16, body: BytesMut) -> Result<ProduceRequest, Dec
         topics.push(decode_topic(&mut taker, version, flexible, &mut elements)?);
     }
     taker.read(|reader| reader.skip_tagged_fields(flexible))?;
-    taker.finish()?;
     Ok(ProduceRequest { transactional_id, acks, topics })
 }
 

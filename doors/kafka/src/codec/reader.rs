@@ -162,14 +162,6 @@ impl<'a> Reader<'a> {
         Ok(count)
     }
 
-    /// Refuses bytes after the end of a message.
-    pub(crate) fn finish(self) -> Result<(), DecodeError> {
-        match self.remaining() {
-            0 => Ok(()),
-            trailing => Err(DecodeError::Trailing(trailing)),
-        }
-    }
-
     /// A compact length is one more than it says; 0 is null.
     fn compact_len(&mut self) -> Result<i64, DecodeError> {
         Ok(i64::from(self.varint()?) - 1)

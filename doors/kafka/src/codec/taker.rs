@@ -69,10 +69,6 @@ impl Taker {
         }
     }
 
-    pub(crate) fn finish(self) -> Result<(), DecodeError> {
-        Reader::new(&self.rest).finish()
-    }
-
     fn split(&mut self, len: usize) -> Result<BytesMut, DecodeError> {
         let remaining = self.rest.len();
         if len > remaining {

@@ -25,26 +25,26 @@ use uuid::Uuid;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A door with its broker.
-pub struct Door {
-    pub address: SocketAddr,
-    pub broker: Arc<Broker>,
+pub(crate) struct Door {
+    pub(crate) address: SocketAddr,
+    pub(crate) broker: Arc<Broker>,
     shutdown: CancellationToken,
     served: JoinHandle<()>,
 }
 
 impl Door {
-    pub async fn open() -> Door {
+    pub(crate) async fn open() -> Door {
         let config =
             BrokerConfig { initial_rebalance_delay: Duration::ZERO, ..BrokerConfig::default() };
         Door::open_with(config, KafkaConfig::default()).await
     }
 
-    pub async fn open_with(broker: BrokerConfig, config: KafkaConfig) -> Door {
+    pub(crate) async fn open_with(broker: BrokerConfig, config: KafkaConfig) -> Door {
         let engine = MemoryEngine::new(MemoryConfig::default(), Arc::new(SystemClock));
         Door::open_over(engine, broker, config).await
     }
 
-    pub async fn open_over(
+    pub(crate) async fn open_over(
         engine: Arc<dyn Engine>,
         broker: BrokerConfig,
         config: KafkaConfig,
@@ -57,12 +57,12 @@ impl Door {
         Door { address, broker, shutdown, served }
     }
 
-    pub async fn connect(&self) -> Client {
+    pub(crate) async fn connect(&self) -> Client {
         let stream = TcpStream::connect(self.address).await.unwrap();
         Client { stream, correlation_id: 0 }
     }
 
-    pub async fn create(&self, name: &str, partitions: u32) -> Uuid {
+    pub(crate) async fn create(&self, name: &str, partitions: u32) -> Uuid {
         let create = CreateTopic {
             name: TopicName::new(name).unwrap(),
             partitions: Some(partitions),
@@ -74,7 +74,7 @@ impl Door {
     }
 
     /// Drains the door and waits until it is closed.
-    pub async fn close(self) {
+    pub(crate) async fn close(self) {
         self.shutdown.cancel();
         timeout(PATIENCE, self.served).await.expect("the door drains").unwrap();
         self.broker.shutdown().await.unwrap();
@@ -82,14 +82,14 @@ impl Door {
 }
 
 /// One connection.
-pub struct Client {
+pub(crate) struct Client {
     stream: TcpStream,
     correlation_id: i32,
 }
 
 impl Client {
     /// Sends a request and reads its response, all of it.
-    pub async fn call<R: Request>(&mut self, version: i16, request: &R) -> R::Response {
+    pub(crate) async fn call<R: Request>(&mut self, version: i16, request: &R) -> R::Response {
         let sent = self.send(version, request).await;
         let (correlation_id, response) = self.receive::<R>(version).await;
         assert_eq!(correlation_id, sent);
@@ -97,18 +97,18 @@ impl Client {
     }
 
     /// Sends a request; gives its correlation id.
-    pub async fn send<R: Request>(&mut self, version: i16, request: &R) -> i32 {
+    pub(crate) async fn send<R: Request>(&mut self, version: i16, request: &R) -> i32 {
         self.correlation_id += 1;
         let frame = frame(version, self.correlation_id, request);
         self.send_bytes(&frame).await;
         self.correlation_id
     }
 
-    pub async fn send_bytes(&mut self, bytes: &[u8]) {
+    pub(crate) async fn send_bytes(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).await.unwrap();
     }
 
-    pub async fn receive<R: Request>(&mut self, version: i16) -> (i32, R::Response) {
+    pub(crate) async fn receive<R: Request>(&mut self, version: i16) -> (i32, R::Response) {
         let mut frame = self.receive_frame().await.expect("a response");
         let header =
             ResponseHeader::decode(&mut frame, R::Response::header_version(version)).unwrap();
@@ -118,7 +118,7 @@ impl Client {
     }
 
     /// The next response's bytes; `None` when the door closed the connection.
-    pub async fn receive_frame(&mut self) -> Option<Bytes> {
+    pub(crate) async fn receive_frame(&mut self) -> Option<Bytes> {
         let mut prefix = [0; 4];
         let read = timeout(PATIENCE, self.stream.read_exact(&mut prefix)).await;
         if read.expect("a response or a close").is_err() {
@@ -129,18 +129,18 @@ impl Client {
         Some(Bytes::from(frame))
     }
 
-    pub async fn is_closed(&mut self) -> bool {
+    pub(crate) async fn is_closed(&mut self) -> bool {
         self.receive_frame().await.is_none()
     }
 
     /// Closes the sending side only.
-    pub async fn finish_sending(&mut self) {
+    pub(crate) async fn finish_sending(&mut self) {
         self.stream.shutdown().await.unwrap();
     }
 }
 
 /// A request with its header and length.
-pub fn frame<R: Request>(version: i16, correlation_id: i32, request: &R) -> Bytes {
+pub(crate) fn frame<R: Request>(version: i16, correlation_id: i32, request: &R) -> Bytes {
     let header = RequestHeader::default()
         .with_request_api_key(R::KEY)
         .with_request_api_version(version)
@@ -155,19 +155,19 @@ pub fn frame<R: Request>(version: i16, correlation_id: i32, request: &R) -> Byte
     frame.freeze()
 }
 
-pub fn text(value: &str) -> StrBytes {
+pub(crate) fn text(value: &str) -> StrBytes {
     StrBytes::from_string(value.to_string())
 }
 
 /// A batch of one record without a key.
-pub fn batch(value: &str) -> Bytes {
+pub(crate) fn batch(value: &str) -> Bytes {
     let mut batch = BatchBuilder::new(Compression::None);
     batch.push(Timestamp::from_ms(1_700_000_000_000), None, Some(value.as_bytes()), &[]);
     bytes_of(batch)
 }
 
 /// A batch as a producer sends it: base offset 0.
-pub fn bytes_of(batch: BatchBuilder) -> Bytes {
+pub(crate) fn bytes_of(batch: BatchBuilder) -> Bytes {
     let batch = batch.build().unwrap().place(posthouse_types::Offset::ZERO, Default::default());
     let mut bytes = BytesMut::from(&batch.bytes()[..]);
     // A producer does not know the leader epoch.
@@ -176,7 +176,13 @@ pub fn bytes_of(batch: BatchBuilder) -> Bytes {
 }
 
 /// A produce request with one batch for one partition.
-pub fn produce(version: i16, topic: &str, id: Uuid, acks: i16, records: Bytes) -> ProduceRequest {
+pub(crate) fn produce(
+    version: i16,
+    topic: &str,
+    id: Uuid,
+    acks: i16,
+    records: Bytes,
+) -> ProduceRequest {
     let partition = PartitionProduceData::default().with_index(0).with_records(Some(records));
     let data = TopicProduceData::default().with_partition_data(vec![partition]);
     let data = match version {
@@ -187,6 +193,6 @@ pub fn produce(version: i16, topic: &str, id: Uuid, acks: i16, records: Bytes) -
 }
 
 /// Takes a 32-bit number off the front.
-pub fn take_i32(bytes: &mut Bytes) -> i32 {
+pub(crate) fn take_i32(bytes: &mut Bytes) -> i32 {
     bytes.get_i32()
 }

@@ -61,10 +61,9 @@ fn what_is_written_at_this_door_is_read_back_identical() {
     runner
         .run(&strategy, |(compression, records)| {
             let topic = format!("topic-{}", topics.replace(topics.get() + 1));
-            let read = runtime.block_on(async {
-                let mut client = client.borrow_mut();
-                round_trip(&door, &mut client, &topic, compression, &records).await
-            });
+            let mut client = client.borrow_mut();
+            let read =
+                runtime.block_on(round_trip(&door, &mut client, &topic, compression, &records));
             prop_assert_eq!(read, records);
             Ok(())
         })
