@@ -181,7 +181,8 @@ impl Pass<'_> {
         if offset >= self.keys.covered() {
             return true;
         }
-        !self.keys.is_superseded(key, offset) && !(tombstone && tombstones_go)
+        let is_due = tombstone && tombstones_go;
+        !is_due && !self.keys.is_superseded(key, offset)
     }
 
     fn horizon_of(&self, batch: &Batch) -> Timestamp {

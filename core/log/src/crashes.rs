@@ -2,6 +2,7 @@
 
 use crate::testkit::FaultyDisk;
 use crate::testkit::crash::{Plan, run};
+use crate::testkit::crash_compaction;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acknowledged_is_lost_by_power_cuts_and_kills() {
@@ -20,6 +21,25 @@ async fn nothing_acknowledged_is_lost_by_power_cuts_and_kills() {
          that were not acknowledged, {again} lost before they were acknowledged, {syncs} syncs"
     );
     assert!(acknowledged > crashes && again > 0 && kept > 0, "the test must do something");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_newest_value_of_each_key_survives_crashes_amid_compaction() {
+    let (mut crashes, mut amid, mut acknowledged, mut compacted) = (0, 0, 0, 0);
+    for seed in 1..=20 {
+        let outcome =
+            crash_compaction::run(Plan { seed, crashes: 25 }, &FaultyDisk::new(seed)).await;
+        let outcome = outcome.unwrap_or_else(|broken| panic!("seed {seed}: {broken}"));
+        crashes += outcome.crashes;
+        amid += outcome.amid_compaction;
+        acknowledged += outcome.acknowledged;
+        compacted += outcome.compacted;
+    }
+    println!(
+        "crash test: {crashes} crashes of a compacted topic, {amid} of them amid compaction, \
+         {acknowledged} values acknowledged, {compacted} records compacted away"
+    );
+    assert!(amid > 0 && compacted > 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

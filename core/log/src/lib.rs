@@ -46,6 +46,6 @@ pub use errors::{
     AppendError, DeleteError, DurabilityError, MaintenanceError, OpenError, ReadError,
     StorageError, TruncateError,
 };
-pub use local::{LocalConfig, LocalEngine};
+pub use local::{BackupError, BackupSummary, LocalConfig, LocalEngine, backup, restore};
 pub use memory::{MemoryConfig, MemoryEngine, MemoryStore};
 pub use ticket::Ticket;

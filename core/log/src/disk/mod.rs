@@ -32,6 +32,8 @@ pub trait Disk: Send + Sync + Debug + 'static {
     fn read(&self, path: &Path) -> io::Result<Bytes>;
     /// Replaces `to` by `from`, atomically. Durable after a sync of the directory.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Gives a file a second name, if the file system can.
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file.
     fn remove_file(&self, path: &Path) -> io::Result<()>;
     /// Removes a directory and everything in it.

@@ -67,6 +67,10 @@ impl Disk for MemoryDisk {
         Ok(())
     }
 
+    fn link(&self, _: &Path, _: &Path) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     fn remove_file(&self, path: &Path) -> io::Result<()> {
         self.files.lock().remove(path).map(drop).ok_or_else(|| ErrorKind::NotFound.into())
     }

@@ -14,12 +14,12 @@ use posthouse_types::{Offset, PartitionId, PartitionIndex, Timestamp, TopicId};
 use uuid::Uuid;
 
 use self::disk::MemoryDisk;
-use crate::{LogConfig, ReadLimit};
 use crate::disk::Disk;
 use crate::local::checkpoint::Checkpoint;
 use crate::local::index::SparseIndex;
 use crate::local::recover::{Found, recover};
 use crate::local::{incarnation, paths};
+use crate::{LogConfig, ReadLimit};
 
 const DIRECTORY: &str = "partition";
 const NOW_MS: i64 = 1_700_000_000_000;

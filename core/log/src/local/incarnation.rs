@@ -27,19 +27,8 @@ impl Incarnation {
     /// # Errors
     /// [`OpenError::NewerFormat`], [`OpenError::DamagedFormat`] and [`OpenError::Storage`].
     pub(crate) fn begin(disk: &Arc<dyn Disk>, root: &Path) -> Result<Incarnation, OpenError> {
+        let before = check(disk, root)?.unwrap_or(0);
         let path = root.join(paths::FORMAT);
-        let before = match read_if_there(&**disk, &path)? {
-            None => 0,
-            Some(stored) => {
-                let damaged = || OpenError::DamagedFormat { path: path.clone() };
-                let (version, incarnation) = parse(&stored).ok_or_else(damaged)?;
-                if version > FORMAT_VERSION {
-                    let supported = FORMAT_VERSION;
-                    return Err(OpenError::NewerFormat { path, found: version, supported });
-                }
-                incarnation
-            }
-        };
         let mut incarnation = Incarnation { disk: Arc::clone(disk), path, current: before };
         incarnation.advance(before.saturating_add(1))?;
         Ok(incarnation)
@@ -63,6 +52,22 @@ impl Incarnation {
         self.current = to;
         Ok(())
     }
+}
+
+/// The incarnation of a directory whose format this version reads; `None` when it has none yet.
+///
+/// # Errors
+/// As [`Incarnation::begin`].
+pub(crate) fn check(disk: &Arc<dyn Disk>, root: &Path) -> Result<Option<i32>, OpenError> {
+    let path = root.join(paths::FORMAT);
+    let Some(stored) = read_if_there(&**disk, &path)? else { return Ok(None) };
+    let Some((version, incarnation)) = parse(&stored) else {
+        return Err(OpenError::DamagedFormat { path });
+    };
+    if version > FORMAT_VERSION {
+        return Err(OpenError::NewerFormat { path, found: version, supported: FORMAT_VERSION });
+    }
+    Ok(Some(incarnation))
 }
 
 pub(crate) fn parse(stored: &[u8]) -> Option<(u32, i32)> {

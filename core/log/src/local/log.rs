@@ -166,9 +166,9 @@ impl LocalLog {
         self.end(DurabilityError::Failed(error));
     }
 
-    /// Ends the log's life if `result` is a failed sync, whatever it was that was synced.
-    pub(crate) fn fail_if_unsynced(&self, result: Result<(), &StorageError>) {
-        if let Err(error) = result
+    /// Ends the log's life if `error` is a failed sync, whatever it was that was synced.
+    pub(crate) fn fail_if_unsynced(&self, error: Option<&StorageError>) {
+        if let Some(error) = error
             && error.action == "sync"
         {
             self.fail(error.clone());
@@ -201,7 +201,7 @@ impl LocalLog {
         };
         writer.close();
         drop(writer);
-        self.fail_if_unsynced(stored.as_ref().map(|()| ()));
+        self.fail_if_unsynced(stored.as_ref().err());
         stored
     }
 

@@ -19,7 +19,7 @@ impl LocalLog {
         let _maintenance = self.maintenance.lock();
         let result = self.truncate_under_lock(to);
         if let Err(TruncateError::Storage(error)) = &result {
-            self.fail_if_unsynced(Err(error));
+            self.fail_if_unsynced(Some(error));
         }
         result
     }
@@ -45,7 +45,7 @@ impl LocalLog {
         let _maintenance = self.maintenance.lock();
         let result = self.maintain_under_lock(now);
         if let Err(MaintenanceError::Storage(error)) = &result {
-            self.fail_if_unsynced(Err(error));
+            self.fail_if_unsynced(Some(error));
         }
         result
     }

@@ -9,6 +9,7 @@
 //! - An epoch is above every epoch that the partition has seen, and durable before it is used: it is
 //!   the engine's incarnation, which each opening of the engine raises and makes durable.
 
+mod backup;
 pub(crate) mod checkpoint;
 mod committer;
 mod compact;
@@ -35,6 +36,8 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use posthouse_types::{ByteSize, Clock, LeaderEpoch, PartitionId};
+
+pub use self::backup::{BackupError, BackupSummary, backup, restore};
 
 use self::committer::Committer;
 use self::handles::Handles;
@@ -212,15 +215,7 @@ impl LocalEngine {
         if self.logs.lock().is_none() {
             return Err(OpenError::Closed);
         }
-        let (disk, root) = (&*self.config.disk, self.config.directory.join(paths::LOGS));
-        let mut stored = Vec::new();
-        for topic in disk.list(&root).map_err(storage("list", &root))? {
-            let directory = root.join(&topic);
-            for index in disk.list(&directory).map_err(storage("list", &directory))? {
-                stored.extend(paths::parse_partition(&topic, &index));
-            }
-        }
-        Ok(stored)
+        Ok(paths::partitions_in(&*self.config.disk, &self.config.directory)?)
     }
 
     /// Closes every log, several at a time, and gives the first error.

@@ -15,6 +15,9 @@ use std::path::{Path, PathBuf};
 
 use posthouse_types::{Offset, PartitionId, PartitionIndex, TopicId};
 
+use crate::StorageError;
+use crate::disk::{Disk, storage};
+
 /// SPEC: Kafka names segments by their base offset in twenty digits, so that names sort as numbers.
 const OFFSET_DIGITS: usize = 20;
 
@@ -35,8 +38,27 @@ pub(crate) fn topic(root: &Path, topic: TopicId) -> PathBuf {
     root.join(LOGS).join(topic.to_string())
 }
 
+/// The partitions that have a directory in a data directory.
+///
+/// # Errors
+/// The disk's.
+pub(crate) fn partitions_in(
+    disk: &dyn Disk,
+    root: &Path,
+) -> Result<Vec<PartitionId>, StorageError> {
+    let logs = root.join(LOGS);
+    let mut found = Vec::new();
+    for topic in disk.list(&logs).map_err(storage("list", &logs))? {
+        let directory = logs.join(&topic);
+        for index in disk.list(&directory).map_err(storage("list", &directory))? {
+            found.extend(parse_partition(&topic, &index));
+        }
+    }
+    Ok(found)
+}
+
 /// The partition that a topic's directory and one within it stand for.
-pub(crate) fn parse_partition(topic: &str, index: &str) -> Option<PartitionId> {
+fn parse_partition(topic: &str, index: &str) -> Option<PartitionId> {
     let topic = TopicId(topic.parse().ok()?);
     Some(PartitionId { topic, index: PartitionIndex::new(index.parse().ok()?) })
 }

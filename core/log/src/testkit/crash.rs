@@ -50,6 +50,12 @@ pub struct Outcome {
 #[error("{0}")]
 pub struct Broken(String);
 
+impl Broken {
+    pub(super) fn new(what: String) -> Broken {
+        Broken(what)
+    }
+}
+
 /// Runs a plan on `disk`.
 ///
 /// # Errors
@@ -123,7 +129,7 @@ impl World {
 
     async fn open(&self) -> Result<(Arc<LocalEngine>, Vec<Arc<dyn Log>>), OpenError> {
         let config = LocalConfig {
-            tail_cache: ByteSize(if self.producers[0].batches.len() % 2 == 0 {
+            tail_cache: ByteSize(if self.producers[0].batches.len().is_multiple_of(2) {
                 0
             } else {
                 1 << 20

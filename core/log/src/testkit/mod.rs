@@ -5,6 +5,7 @@
 
 pub mod contract;
 pub mod crash;
+pub mod crash_compaction;
 mod dice;
 mod faulty_disk;
 mod records;

@@ -275,6 +275,10 @@ impl Disk for FaultyDisk {
         state.tree.rename(from, to)
     }
 
+    fn link(&self, _: &Path, _: &Path) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     fn remove_file(&self, path: &Path) -> io::Result<()> {
         let mut state = self.state()?;
         state.change(None)?;
