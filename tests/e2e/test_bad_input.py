@@ -33,7 +33,7 @@ def send(address, payload, close_write=True):
             while block := connection.recv(65536):
                 answer += block
             return answer
-        except (TimeoutError, ConnectionResetError, BrokenPipeError):
+        except OSError:
             return b""
 
 
