@@ -1,6 +1,6 @@
 //! What handlers take from a request, refused as a problem that names what is wrong.
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{FromRequestParts, Path, Query};
 use axum::http::request::Parts;
@@ -56,12 +56,15 @@ fn wrong_query(rejection: &QueryRejection) -> Problem {
 /// A body that is read piece by piece; a client that stops in the middle is not waited for.
 pub(crate) struct Pieces<'a> {
     stream: axum::body::BodyDataStream,
+    /// Bytes that the client says will come, at least.
+    declared: u64,
     config: &'a HttpConfig,
 }
 
 impl<'a> Pieces<'a> {
     pub(crate) fn new(body: Body, config: &'a HttpConfig) -> Pieces<'a> {
-        Pieces { stream: body.into_data_stream(), config }
+        let declared = body.size_hint().lower();
+        Pieces { stream: body.into_data_stream(), declared, config }
     }
 
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
@@ -83,6 +86,9 @@ impl<'a> Pieces<'a> {
     /// The whole body, which must fit into memory.
     pub(crate) async fn collect(mut self) -> Result<Bytes, Problem> {
         let len_max = self.config.body_bytes_max.as_usize();
+        if self.declared > self.config.body_bytes_max.0 {
+            return Err(too_large(len_max));
+        }
         let Some(first) = self.next().await? else { return Ok(Bytes::new()) };
         let Some(second) = self.next().await? else {
             return if first.len() > len_max { Err(too_large(len_max)) } else { Ok(first) };
