@@ -13,6 +13,8 @@ mod encode;
 mod engine;
 mod error;
 mod files;
+#[doc(hidden)]
+pub mod fuzz;
 mod guard;
 mod metrics;
 mod planning;

@@ -8,6 +8,8 @@ mod codec;
 mod commands;
 mod config;
 mod errors;
+#[doc(hidden)]
+pub mod fuzz;
 mod metrics;
 mod partitioner;
 mod process;
@@ -20,8 +22,3 @@ pub use config::HttpConfig;
 pub use metrics::install_recorder;
 pub use routes::openapi;
 pub use session::serve;
-
-/// Entry points for fuzzing: bytes from a client to typed values.
-pub mod fuzz {
-    pub use crate::codec::record::decode_line;
-}

@@ -9,9 +9,13 @@
 //! - A target takes little memory whatever the input says; the replay measures it.
 
 pub mod broker;
+#[cfg(feature = "sql")]
+pub mod http;
 pub mod kafka;
 pub mod log;
 pub mod record;
+#[cfg(feature = "sql")]
+pub mod sql;
 
 /// A decoder under test.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +31,10 @@ pub fn all() -> Vec<Target> {
     let mut targets = Vec::new();
     targets.extend_from_slice(record::TARGETS);
     targets.extend_from_slice(broker::TARGETS);
+    #[cfg(feature = "sql")]
+    targets.extend_from_slice(http::TARGETS);
+    #[cfg(feature = "sql")]
+    targets.extend_from_slice(sql::TARGETS);
     targets.extend_from_slice(kafka::TARGETS);
     targets.extend_from_slice(log::TARGETS);
     targets

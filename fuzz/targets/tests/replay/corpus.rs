@@ -15,6 +15,7 @@ pub(crate) fn entries(target: &str) -> Vec<Vec<u8>> {
 }
 
 /// The corpora that there are.
+#[cfg(feature = "sql")]
 pub(crate) fn names() -> Vec<String> {
     let name = |path: &PathBuf| path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
     list(&folder()).iter().filter_map(name).collect()
