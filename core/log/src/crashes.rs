@@ -1,4 +1,6 @@
 //! Crash tests of the local engine over the disk that forgets. Their numbers are in the output.
+//!
+//! `POSTHOUSE_CRASH_SEEDS=N` runs N seeds instead of the few that every test run has time for.
 
 use crate::testkit::FaultyDisk;
 use crate::testkit::crash::{Plan, run};
@@ -7,7 +9,7 @@ use crate::testkit::crash_compaction;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acknowledged_is_lost_by_power_cuts_and_kills() {
     let (mut crashes, mut acknowledged, mut kept, mut again, mut syncs) = (0, 0, 0, 0, 0);
-    for seed in 1..=40 {
+    for seed in 1..=seeds(40) {
         let outcome = run(Plan { seed, crashes: 25 }, &FaultyDisk::new(seed)).await;
         let outcome = outcome.unwrap_or_else(|broken| panic!("seed {seed}: {broken}"));
         crashes += outcome.crashes;
@@ -26,7 +28,7 @@ async fn nothing_acknowledged_is_lost_by_power_cuts_and_kills() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_newest_value_of_each_key_survives_crashes_amid_compaction() {
     let (mut crashes, mut amid, mut acknowledged, mut compacted) = (0, 0, 0, 0);
-    for seed in 1..=20 {
+    for seed in 1..=seeds(20) {
         let outcome =
             crash_compaction::run(Plan { seed, crashes: 25 }, &FaultyDisk::new(seed)).await;
         let outcome = outcome.unwrap_or_else(|broken| panic!("seed {seed}: {broken}"));
@@ -55,4 +57,9 @@ async fn the_crash_test_catches_a_disk_that_does_not_sync() {
             }
         }
     }
+}
+
+fn seeds(default: u64) -> u64 {
+    let asked = std::env::var("POSTHOUSE_CRASH_SEEDS").ok();
+    asked.map_or(default, |count| count.parse().expect("POSTHOUSE_CRASH_SEEDS is a number"))
 }

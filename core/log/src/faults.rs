@@ -181,3 +181,13 @@ async fn a_deletion_that_was_cut_short_is_finished() {
     }
     assert!(finished > 0);
 }
+
+#[tokio::test]
+async fn the_logs_of_an_engine_that_was_dropped_are_closed() {
+    let World { disk, engine, .. } = World::new();
+    let log = engine.open(partition(0), LogConfig::default()).await.unwrap();
+    commit(&*log, "kept").await.unwrap();
+    drop(engine);
+    assert!(matches!(log.append(values(&["late"])), Err(AppendError::Closed)));
+    drop(disk);
+}

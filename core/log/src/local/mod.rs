@@ -252,6 +252,15 @@ impl LocalEngine {
     }
 }
 
+impl Drop for LocalEngine {
+    fn drop(&mut self) {
+        // Without its threads nothing becomes durable any more, so no one may wait for it.
+        for log in self.logs.lock().take().into_iter().flat_map(HashMap::into_values) {
+            log.end(DurabilityError::Closed);
+        }
+    }
+}
+
 impl Engine for LocalEngine {
     fn open(
         &self,
