@@ -47,7 +47,7 @@ FROM (SELECT origin, time_hour, count(dep_delay) AS departures,
              sum(dep_delay) AS minutes_late, max(dep_delay) AS worst
       FROM flights GROUP BY origin, time_hour) AS f
 JOIN weather AS w ON w.origin = f.origin AND w.time_hour = f.time_hour
-ORDER BY f.minutes_late DESC
+ORDER BY f.minutes_late DESC NULLS LAST
 LIMIT 1",
     },
     Question {
