@@ -2,6 +2,7 @@
 """Counts DataFusion's `pg_compat` SQL logic tests over the Postgres wire. See README.md."""
 
 import argparse
+import os
 import re
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from slt import cell, difference, letters, records  # noqa: E402
 VERSION = "55.2.0"
 CRATE = f"datafusion-sqllogictest-{VERSION}"
 ALLOWED = HERE / "allow.txt"
+ROWS = os.environ.get("AGGREGATE_TEST_100_CSV")
 TYPES = {16: "BOOLEAN", 20: "BIGINT", 21: "SMALLINT", 23: "INT", 25: "TEXT", 700: "REAL",
          701: "DOUBLE PRECISION", 1043: "TEXT", 1082: "DATE", 1114: "TIMESTAMP", 1700: "DOUBLE PRECISION"}
 
@@ -99,7 +101,7 @@ class Target:
     def copy(self, sql):
         sql = re.sub(r"from\s+'[^']*'", "FROM STDIN", sql.rstrip().rstrip(";"), flags=re.I)
         with self.connection.cursor() as cursor, cursor.copy(sql) as copy:
-            copy.write((HERE / "aggregate_test_100.csv").read_bytes())
+            copy.write(Path(ROWS).read_bytes())
 
     def translated(self, sql):
         """A table is a topic; see README.md."""
@@ -142,6 +144,8 @@ def main():
     parser.add_argument("--accept", action="store_true", help="add newly passing records to allow.txt")
     parser.add_argument("--verbose", action="store_true", help="print every record")
     options = parser.parse_args()
+    if not ROWS:
+        parser.error("set AGGREGATE_TEST_100_CSV to Apache Arrow's test file of that name; see README.md")
     if options.url:
         outcomes = run_all(options.url, options.postgresql, options.verbose)
     else:
