@@ -18,7 +18,7 @@ struct Question {
     sql: &'static str,
 }
 
-/// Times are UTC; a cancelled flight has no delay and does not count.
+/// Times are UTC. A cancelled flight has no delay, and does not count where delays are asked for.
 const QUESTIONS: [Question; 4] = [
     Question {
         name: "flights",
@@ -42,12 +42,12 @@ ORDER BY month",
         title: "Which hour of the year cost the most minutes at one airport, and what was the weather?",
         sql: "\
 SELECT f.origin, f.time_hour, f.departures, f.minutes_late, f.worst,
-       w.temp, w.wind_speed, w.precip, w.visib
-FROM (SELECT origin, time_hour, count(dep_delay) AS departures,
+       w.temp AS fahrenheit, w.wind_speed AS wind_mph, w.precip AS rain_inches, w.visib AS visible_miles
+FROM (SELECT origin, time_hour, count(*) AS departures,
              sum(dep_delay) AS minutes_late, max(dep_delay) AS worst
-      FROM flights GROUP BY origin, time_hour) AS f
+      FROM flights WHERE dep_delay IS NOT NULL GROUP BY origin, time_hour) AS f
 JOIN weather AS w ON w.origin = f.origin AND w.time_hour = f.time_hour
-ORDER BY f.minutes_late DESC NULLS LAST
+ORDER BY f.minutes_late DESC
 LIMIT 1",
     },
     Question {

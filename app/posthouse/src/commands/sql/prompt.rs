@@ -17,8 +17,8 @@ use crate::client::Client;
 use crate::commands::say::say;
 use crate::exit::{Code, Failure};
 
-const HELP: &str = "\
-  SELECT …;         ask; a statement ends with a semicolon and may take several lines
+const HELP: &str =
+    "  SELECT …;         ask; a statement ends with a semicolon and may take several lines
   \\d                list topics              \\d NAME   describe one
   \\f FORMAT         table, csv or json       \\x        a JSON object a line, and back
   \\?                this help                \\q        leave (as Ctrl-D does)
@@ -133,7 +133,12 @@ const TOPICS: &str = "SELECT table_name AS topic FROM information_schema.tables 
 fn columns_of(topic: &str) -> String {
     let name = topic.trim_matches('"').replace('\'', "''");
     format!(
-        "SELECT column_name AS column, data_type AS type FROM information_schema.columns \
+        "SELECT column_name AS column, CASE \
+             WHEN data_type LIKE 'Utf8%' THEN 'TEXT' WHEN data_type LIKE 'Binary%' THEN 'BYTEA' \
+             WHEN data_type = 'Int32' THEN 'INT' WHEN data_type = 'Int64' THEN 'BIGINT' \
+             WHEN data_type = 'Float64' THEN 'DOUBLE' WHEN data_type LIKE 'Timestamp%' THEN 'TIMESTAMP' \
+             ELSE upper(data_type) END AS type \
+         FROM information_schema.columns \
          WHERE table_schema = 'public' AND table_name = '{name}' ORDER BY ordinal_position"
     )
 }
