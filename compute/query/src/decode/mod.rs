@@ -126,7 +126,7 @@ impl BatchDecoder {
             fields: fields.collect(),
             system: system.collect(),
             json: json::Members::new(&plan.fields),
-            csv: csv::Fields::default(),
+            csv: csv::Fields,
             plan,
         }
     }
