@@ -29,7 +29,6 @@ mod writer;
 use std::collections::HashMap;
 use std::fmt::Debug;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use futures::FutureExt;
@@ -88,7 +87,9 @@ pub struct LocalEngine {
     incarnation: Mutex<Incarnation>,
     /// `None` after shutdown.
     logs: Mutex<Option<HashMap<PartitionId, Arc<LocalLog>>>>,
-    deletions: AtomicU64,
+    /// How many there have been. Held over each, because the partitions of a topic share a directory
+    /// that the last of them removes.
+    deletions: Mutex<u64>,
     /// One opening or deletion at a time for each partition; a partition is hashed to one of these.
     turns: [Mutex<()>; TURNS],
     /// For blocking threads, which keep the engine alive.
@@ -126,7 +127,7 @@ impl LocalEngine {
             committer,
             incarnation: Mutex::new(incarnation),
             logs: Mutex::new(Some(HashMap::new())),
-            deletions: AtomicU64::new(0),
+            deletions: Mutex::new(0),
             turns: Default::default(),
             lock: Mutex::new(Some(lock)),
         }))
@@ -193,8 +194,9 @@ impl LocalEngine {
         }
         let gone = root.join(paths::GONE);
         disk.create_directory(&gone).map_err(storage("create", &gone))?;
-        let number = self.deletions.fetch_add(1, Ordering::Relaxed);
-        let target = gone.join(format!("{partition}-{number}"));
+        let mut deletions = self.deletions.lock();
+        *deletions += 1;
+        let target = gone.join(format!("{partition}-{deletions}"));
         disk.rename(&directory, &target).map_err(storage("rename", &directory))?;
         let topic = paths::topic(root, partition.topic);
         disk.sync_directory(&topic).map_err(storage("sync", &topic))?;

@@ -87,6 +87,7 @@ macro_rules! contract_suite {
                 a_later_open_fences_the_earlier
                 epochs_that_wrote_stay_in_the_history
                 only_partitions_with_records_are_stored
+                the_partitions_of_a_topic_can_be_deleted_at_once
                 a_deleted_partition_begins_again
                 many_partitions_are_independent
             ]

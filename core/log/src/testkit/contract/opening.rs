@@ -77,6 +77,20 @@ pub async fn only_partitions_with_records_are_stored(harness: &mut impl Harness)
     assert_eq!(harness.engine().stored().await.unwrap(), [partition(1)]);
 }
 
+pub async fn the_partitions_of_a_topic_can_be_deleted_at_once(harness: &mut impl Harness) {
+    let engine = harness.engine();
+    for round in 0..20 {
+        for index in 0..8 {
+            let log = engine.open(partition(index), LogConfig::default()).await.unwrap();
+            commit(harness, &*log, values(&["a"])).await;
+        }
+        let deletions = (0..8).map(|index| engine.delete(partition(index)));
+        let deleted = futures::future::join_all(deletions).await;
+        assert!(deleted.iter().all(Result::is_ok), "round {round}: {deleted:?}");
+        assert_eq!(engine.stored().await.unwrap(), []);
+    }
+}
+
 pub async fn a_deleted_partition_begins_again(harness: &mut impl Harness) {
     let log = open(harness, LogConfig::default()).await;
     commit(harness, &*log, values(&["a"])).await;
