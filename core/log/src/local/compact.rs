@@ -45,6 +45,9 @@ impl LocalLog {
         if sealed.is_empty() {
             return Ok(Maintained::default());
         }
+        // A roll may have been cut short of its checkpoint. What recovery believes to be the active
+        // segment must not be rewritten under it.
+        self.writer.lock().store_checkpoint(&Segments(&self.segments))?;
         let keys = self.keys(&sealed, cleaned)?;
         let mut pass = Pass {
             keys: &keys,

@@ -45,6 +45,8 @@ pub(crate) struct Shared {
     /// Partitions of which a sync has failed. The kernel may count as written what is not on the
     /// disk, so neither reading them again nor syncing them again in this process proves anything.
     pub(crate) lost: Mutex<HashMap<PartitionId, StorageError>>,
+    /// Whether the node before this one closed everything, so that all it left is durable.
+    pub(crate) was_clean: bool,
 }
 
 /// An open partition.

@@ -28,7 +28,12 @@ mod writer;
 
 use std::collections::HashMap;
 use std::fmt::Debug;
+<<<<<<< ours
 use std::path::PathBuf;
+=======
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+>>>>>>> theirs
 use std::sync::{Arc, Weak};
 
 use futures::FutureExt;
@@ -44,7 +49,7 @@ use self::incarnation::Incarnation;
 use self::log::{LocalLog, LogStart, Shared};
 use self::tail::TailBudget;
 use self::writer::{Writer, WriterStart};
-use crate::disk::{Disk, RealDisk, create_durable, storage};
+use crate::disk::{Disk, RealDisk, create_durable, replace, storage};
 use crate::{DeleteError, DurabilityError, Engine, Log, LogConfig, OpenError, StorageError};
 
 /// Openings and deletions that may go on at once.
@@ -107,6 +112,8 @@ impl LocalEngine {
         let (disk, root) = (&*config.disk, &config.directory);
         create_durable(disk, root)?;
         let lock = take_lock(&config)?;
+        // Durable with the incarnation, which comes next.
+        let was_clean = disk.remove_file(&root.join(paths::CLEAN)).is_ok();
         let incarnation = Incarnation::begin(&config.disk, root)?;
         create_durable(disk, &root.join(paths::LOGS))?;
         purge(&config)?;
@@ -119,6 +126,7 @@ impl LocalEngine {
             tails: TailBudget::new(config.tail_cache),
             handles: Handles::new(config.open_files_max),
             lost: Mutex::default(),
+            was_clean,
         });
         Ok(Arc::new_cyclic(|itself| LocalEngine {
             itself: Weak::clone(itself),
@@ -151,6 +159,9 @@ impl LocalEngine {
         }
         let directory = paths::partition(&self.config.directory, partition);
         let now = self.shared.clock.wall();
+        if !self.shared.was_clean {
+            make_names_durable(&*self.config.disk, &directory)?;
+        }
         let found = recover::recover(&self.config.disk, &directory, partition, &config, now)?;
         let seen = found.known.epochs.latest().map(|latest| latest.epoch);
         let seen = seen.max(older.map(|older| older.epoch()));
@@ -236,8 +247,14 @@ impl LocalEngine {
                 .collect()
         });
         self.committer.stop();
-        drop(self.lock.lock().take());
-        closed.into_iter().collect::<Result<(), _>>().map_err(OpenError::Storage)
+        let lock = self.lock.lock().take();
+        let closed = closed.into_iter().collect::<Result<(), StorageError>>();
+        if closed.is_ok() && self.shared.lost.lock().is_empty() {
+            let (disk, root) = (&*self.config.disk, &self.config.directory);
+            replace(disk, &root.join(paths::CLEAN), b"")?;
+        }
+        drop(lock);
+        Ok(closed?)
     }
 
     async fn on_disk<T: Send + 'static, E: Send + 'static>(
@@ -283,6 +300,15 @@ impl Engine for LocalEngine {
     fn shutdown(&self) -> BoxFuture<'_, Result<(), OpenError>> {
         self.on_disk(LocalEngine::shutdown_now, OpenError::Closed).boxed()
     }
+}
+
+/// Makes sure that the files which are there stay there: a process that was killed may have made them
+/// and not come to that, and what is acknowledged in a file is worth no more than its name.
+fn make_names_durable(disk: &dyn Disk, directory: &Path) -> Result<(), StorageError> {
+    if disk.list(directory).map_err(storage("list", directory))?.is_empty() {
+        return Ok(());
+    }
+    disk.sync_directory(directory).map_err(storage("sync", directory))
 }
 
 fn take_lock(config: &LocalConfig) -> Result<Box<dyn Send + Sync + Debug>, OpenError> {

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! LOCK                          held while a node runs; its process id
+//! clean                         there while no node runs and the last one closed everything
 //! format                        the version of this layout, and the incarnation of the engine
 //! logs/<topic uuid>/<index>/    one partition
 //!   checkpoint                  what is known of the partition up to a position; see checkpoint.rs
@@ -22,6 +23,7 @@ use crate::disk::{Disk, storage};
 const OFFSET_DIGITS: usize = 20;
 
 pub(crate) const LOCK: &str = "LOCK";
+pub(crate) const CLEAN: &str = "clean";
 pub(crate) const FORMAT: &str = "format";
 pub(crate) const LOGS: &str = "logs";
 pub(crate) const GONE: &str = "gone";

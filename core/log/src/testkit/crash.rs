@@ -188,7 +188,8 @@ impl World {
                 closed.map_err(|error| Broken(format!("does not shut down: {error}")))?;
                 self.disk.kill_process();
             }
-            1 if !self.disk.is_off() => self.disk.kill_process(),
+            // Also amid whatever was under way when, it seemed, the power went.
+            1..3 => self.disk.kill_process(),
             _ => self.disk.power_on(),
         }
         drop(logs);
