@@ -24,7 +24,7 @@ use crate::functions::{Identity, functions};
 use crate::sql::Piece;
 
 /// The words that only a query about the system, or in PostgreSQL's own idiom, has.
-const SYSTEM_WORDS: [&str; 22] = [
+const SYSTEM_WORDS: [&str; 20] = [
     "regclass",
     "regtype",
     "regproc",
@@ -37,8 +37,6 @@ const SYSTEM_WORDS: [&str; 22] = [
     "regdictionary",
     "regcollation",
     "collate",
-    "any",
-    "all",
     "current_user",
     "current_role",
     "current_catalog",
@@ -123,7 +121,7 @@ impl SystemCatalog {
 
     /// The query as DataFusion can plan it, or `None` when it can be run as it is.
     pub(crate) fn rewrite(&self, piece: &Piece<'_>) -> Option<String> {
-        if !piece.words().any(is_system_word) {
+        if !piece.words().any(is_system_word) && !piece.compares_with_many() {
             return None;
         }
         let replaced = UNPLANNABLE.iter().fold(piece.sql.to_owned(), |sql, (asked, told)| {
@@ -155,6 +153,8 @@ mod tests {
         assert_eq!(rewritten("SELECT a, b FROM flights WHERE a = 1 ORDER BY b"), None);
         assert_eq!(rewritten("SELECT sum(a) FROM t UNION ALL SELECT 1"), None);
         assert_eq!(rewritten("SELECT FROM pg_class WHERE ("), None);
+        let array = rewritten("SELECT 1 WHERE 'a' = ANY (ARRAY['a'])");
+        assert!(array.is_some_and(|sql| sql.contains("array_contains")));
     }
 
     #[test]

@@ -14,6 +14,8 @@ mod commands;
 mod config;
 mod errors;
 mod functions;
+#[doc(hidden)]
+pub mod fuzz;
 mod metrics;
 mod server;
 mod session;

@@ -13,6 +13,8 @@ pub mod broker;
 pub mod http;
 pub mod kafka;
 pub mod log;
+#[cfg(feature = "sql")]
+pub mod postgres;
 pub mod record;
 #[cfg(feature = "sql")]
 pub mod sql;
@@ -37,5 +39,7 @@ pub fn all() -> Vec<Target> {
     targets.extend_from_slice(sql::TARGETS);
     targets.extend_from_slice(kafka::TARGETS);
     targets.extend_from_slice(log::TARGETS);
+    #[cfg(feature = "sql")]
+    targets.extend_from_slice(postgres::TARGETS);
     targets
 }

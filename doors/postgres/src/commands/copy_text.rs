@@ -261,6 +261,19 @@ fn split_quoted(line: &[u8], options: &CopyOptions) -> Vec<Option<Vec<u8>>> {
     values
 }
 
+/// How many rows there are in input that comes in `parts`; `None` when it is refused.
+pub(crate) fn copy_rows(parts: &[&[u8]], options: &CopyOptions) -> Option<usize> {
+    let mut lines = Lines::new(options.clone());
+    let mut rows = 0;
+    for part in parts {
+        lines.feed(part);
+        while lines.next_row().ok()?.is_some() {
+            rows += 1;
+        }
+    }
+    Some(rows + usize::from(lines.last_row().ok()?.is_some()))
+}
+
 #[cfg(test)]
 #[path = "copy_text_tests.rs"]
 mod tests;

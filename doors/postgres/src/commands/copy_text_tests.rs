@@ -85,8 +85,9 @@ fn what_is_written_is_read_back_in_any_pieces() {
 fn a_header_and_the_end_mark_are_not_rows() {
     let csv = CopyOptions { header: true, ..options(CopyFormat::Csv) };
     let one = vec![Some("1".to_owned()), Some("2".to_owned())];
-    assert_eq!(rows("a,b\r\n1,2\r\n\\.\n3,4\n", 1000, &csv).unwrap(), [one.clone()]);
-    assert_eq!(rows("a,b\n1,2", 1000, &csv).unwrap(), [one]);
+    for input in ["a,b\r\n1,2\r\n\\.\n3,4\n", "a,b\n1,2"] {
+        assert_eq!(rows(input, 1000, &csv).unwrap(), std::slice::from_ref(&one));
+    }
 }
 
 #[test]

@@ -33,6 +33,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
+pub(crate) use self::copy_text::copy_rows;
 use self::cursor::Fetch;
 use crate::cancel::Registration;
 use crate::codec::{Frontend, Target};

@@ -171,8 +171,8 @@ fn string_value(text: &str) -> String {
     if let Some(escaped) = text.strip_prefix(['e', 'E']) {
         return unescaped(&unquoted(escaped, '\''));
     }
-    if text.starts_with('$') {
-        let tag_len = text[1..].find('$').map_or(0, |end| end + 2);
+    if let Some(tag) = text.strip_prefix('$') {
+        let tag_len = tag.find('$').map_or(0, |end| end + 2);
         return text.get(tag_len..text.len() - tag_len).unwrap_or_default().to_owned();
     }
     unquoted(text, '\'')

@@ -43,6 +43,18 @@ impl Piece<'_> {
         }
     }
 
+    /// Whether a value is compared with `ANY (…)` or `ALL (…)`.
+    pub(crate) fn compares_with_many(&self) -> bool {
+        let text = |token: &Token| &self.sql[token.span.clone()];
+        self.tokens.windows(3).any(|three| {
+            let [operator, word, open] = three else { return false };
+            let word = text(word);
+            matches!(text(operator), "=" | "<" | ">")
+                && (word.eq_ignore_ascii_case("any") || word.eq_ignore_ascii_case("all"))
+                && text(open) == "("
+        })
+    }
+
     /// The bare words of the statement, as they are written.
     pub(crate) fn words(&self) -> impl Iterator<Item = &str> {
         let words = self.tokens.iter().filter(|token| token.kind == TokenKind::Word);

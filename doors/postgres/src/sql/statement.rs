@@ -104,7 +104,10 @@ pub(crate) fn own_statement(piece: &Piece<'_>) -> Result<Option<OwnStatement>, F
         "BEGIN" | "START" | "COMMIT" | "END" | "ROLLBACK" | "ABORT" | "SAVEPOINT" | "RELEASE" => {
             transaction(&word, parser)?
         }
-        "SET" | "RESET" => set(&word, parser)?,
+        "SET" | "RESET" => match set(&word, parser)? {
+            OwnStatement::Set { name, .. } if is_engines(&name) => return Ok(None),
+            own => own,
+        },
         "SHOW" => return show(parser),
         "DISCARD" => OwnStatement::Discard(discard(parser)?),
         "DEALLOCATE" => {
@@ -129,8 +132,8 @@ pub(crate) fn own_statement(piece: &Piece<'_>) -> Result<Option<OwnStatement>, F
             let feature = format!("{word}: subscribe to a topic at another door");
             return Err(Failure::Unsupported { feature, position: Some(1) });
         }
+        // Nothing is ever listened to, and connection pools send this to be sure.
         "UNLISTEN" => return Ok(Some(OwnStatement::Nothing { tag: "UNLISTEN" })),
-        "LOCK" => return Ok(Some(OwnStatement::Nothing { tag: "LOCK TABLE" })),
         _ => return Ok(None),
     };
     parser.finish()?;
@@ -255,10 +258,16 @@ fn show(parser: &mut Parser<'_>) -> Result<Option<OwnStatement>, Failure> {
     parser.expect_keyword("SHOW")?;
     let Ok(name) = setting_name(parser) else { return Ok(None) };
     let is_setting = match &name {
+        name if is_engines(name) => false,
         SettingName::All => true,
         SettingName::One(name) => crate::settings::is_known(name) || name.contains('.'),
     };
     Ok((is_setting && parser.is_at_end()).then_some(OwnStatement::Show(name)))
+}
+
+/// Whether a setting is DataFusion's rather than the session's.
+fn is_engines(name: &SettingName) -> bool {
+    matches!(name, SettingName::One(name) if name.starts_with("datafusion."))
 }
 
 fn discard(parser: &mut Parser<'_>) -> Result<DiscardScope, Failure> {

@@ -28,6 +28,8 @@ fn queries_and_topics_are_the_engines() {
         "INSERT INTO t VALUES (1)",
         "SHOW TABLES",
         "SHOW TOPICS",
+        "SET datafusion.execution.batch_size = 10",
+        "SHOW datafusion.execution.batch_size",
         "EXPLAIN SELECT 1",
         "(SELECT 1)",
         "PREPARE p AS SELECT 1",

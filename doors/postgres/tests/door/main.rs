@@ -1,5 +1,10 @@
 //! The Postgres door over real sockets, with a client that nobody here wrote and with bare bytes.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "what a test cannot go on without is a failure of the test"
+)]
+
 mod clients;
 mod copying;
 mod extended;
