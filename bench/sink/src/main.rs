@@ -73,7 +73,8 @@ fn answer(mut frame: Bytes, port: u16) -> Result<Option<BytesMut>> {
     match key {
         ApiKey::ApiVersions => api_versions().encode(&mut out, version.min(3))?,
         ApiKey::Metadata => {
-            metadata(MetadataRequest::decode(&mut frame, version)?, port).encode(&mut out, version)?;
+            metadata(MetadataRequest::decode(&mut frame, version)?, port)
+                .encode(&mut out, version)?;
         }
         ApiKey::InitProducerId => InitProducerIdResponse::default()
             .with_producer_id(ProducerId(1))

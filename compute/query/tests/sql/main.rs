@@ -1,5 +1,7 @@
 //! The query engine over a broker in memory, as its callers see it.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic, and its helpers with it")]
+
 mod limits;
 mod node;
 mod oracle;

@@ -28,12 +28,7 @@ mod writer;
 
 use std::collections::HashMap;
 use std::fmt::Debug;
-<<<<<<< ours
-use std::path::PathBuf;
-=======
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
->>>>>>> theirs
 use std::sync::{Arc, Weak};
 
 use futures::FutureExt;

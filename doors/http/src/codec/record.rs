@@ -22,7 +22,7 @@ use serde_json::value::RawValue;
 
 /// A record on its way in.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IncomingRecord {
+pub(crate) struct IncomingRecord {
     /// Its key.
     pub key: Option<Bytes>,
     /// Its value.
@@ -37,7 +37,7 @@ pub struct IncomingRecord {
 
 /// Why JSON is not a record. The text completes `record N is refused: `.
 #[derive(Debug, thiserror::Error)]
-pub enum RecordError {
+pub(crate) enum RecordError {
     /// It is not an object of the right shape.
     #[error("{0}")]
     Json(#[from] serde_json::Error),
@@ -98,7 +98,7 @@ fn present<'de, D: serde::Deserializer<'de>>(
 ///
 /// # Errors
 /// [`RecordError`], whose text tells a person what to change.
-pub fn decode_line(line: &[u8]) -> Result<IncomingRecord, RecordError> {
+pub(crate) fn decode_line(line: &[u8]) -> Result<IncomingRecord, RecordError> {
     let json: RecordJson<'_> = serde_json::from_slice(line)?;
     let value = match (json.value, json.value_base64) {
         (Some(_), Some(_)) => return Err(RecordError::Both { field: "value" }),
