@@ -69,16 +69,3 @@ async fn a_statement_without_rows_answers_its_tag() {
     assert_eq!(node.get_json("/topics/made").await["partitions"].as_array().unwrap().len(), 2);
     node.stop().await;
 }
-
-#[tokio::test]
-async fn an_error_among_the_rows_is_never_taken_for_their_end() {
-    let (_directory, node) = Node::start().await;
-    let sql = "SELECT 1 / (value - 90000) FROM generate_series(1, 100000)";
-    let text = node.post("/sql?shape=arrays", sql).await.text().await.unwrap();
-    let last = lines(&text).pop().unwrap();
-    assert_eq!(last["error"]["sqlstate"], "22012", "{last}");
-    let cut = node.post("/sql", sql).await;
-    assert_eq!(cut.status(), StatusCode::OK);
-    assert!(cut.text().await.is_err(), "the body is cut short");
-    node.stop().await;
-}

@@ -17,6 +17,8 @@ use super::{Dice, FaultyDisk, keyed, partition, read_records, tombstone};
 use crate::{CleanupPolicy, Engine, LocalConfig, LocalEngine, Log, LogConfig, OpenError};
 
 const KEYS: usize = 12;
+/// More than the power ever lasts for.
+const STEPS_MAX: usize = 1_000;
 
 /// What a run came to.
 #[derive(Clone, Copy, Debug, Default)]
@@ -79,7 +81,10 @@ impl World {
             read_records(&*log).await.map_err(|error| broken(format!("reading: {error}")))?;
         self.check(&records)?;
         self.disk.cut_power_after(self.dice.below(200));
-        while !self.disk.is_off() {
+        for _ in 0..STEPS_MAX {
+            if self.disk.is_off() {
+                break;
+            }
             self.step(&*log).await;
         }
         let is_marked = |path: &PathBuf| path.ends_with("compacting");
