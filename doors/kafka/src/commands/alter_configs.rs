@@ -5,24 +5,21 @@ use kafka_protocol::messages::alter_configs_request::AlterConfigsResource;
 use kafka_protocol::messages::alter_configs_response::AlterConfigsResourceResponse;
 use kafka_protocol::messages::{AlterConfigsRequest, AlterConfigsResponse};
 
-use super::settings::{Target, refuse_broker_change, target};
+use super::settings::{outcome, topic_target};
 use crate::errors::Refusal;
 use crate::node::Call;
 
 pub(super) async fn handle(call: Call, request: AlterConfigsRequest) -> AlterConfigsResponse {
     let mut responses = Vec::with_capacity(request.resources.len());
     for resource in request.resources {
-        let altered = alter(&call, &resource, request.validate_only).await;
-        let answer = AlterConfigsResourceResponse::default()
-            .with_error_message(None)
-            .with_resource_type(resource.resource_type)
-            .with_resource_name(resource.resource_name);
-        responses.push(match altered {
-            Ok(()) => answer,
-            Err(refusal) => answer
-                .with_error_code(refusal.code.code())
-                .with_error_message(Some(refusal.message())),
-        });
+        let (code, message) = outcome(alter(&call, &resource, request.validate_only).await);
+        responses.push(
+            AlterConfigsResourceResponse::default()
+                .with_error_code(code)
+                .with_error_message(message)
+                .with_resource_type(resource.resource_type)
+                .with_resource_name(resource.resource_name),
+        );
     }
     AlterConfigsResponse::default().with_responses(responses)
 }
@@ -32,10 +29,7 @@ async fn alter(
     resource: &AlterConfigsResource,
     validate_only: bool,
 ) -> Result<(), Refusal> {
-    let topic = match target(call, resource.resource_type, &resource.resource_name)? {
-        Target::Topic(topic) => topic,
-        Target::Broker | Target::AllBrokers => return Err(refuse_broker_change()),
-    };
+    let topic = topic_target(call, resource.resource_type, &resource.resource_name)?;
     let mut overrides = Vec::with_capacity(resource.configs.len());
     for config in &resource.configs {
         let value = config.value.as_ref().ok_or_else(|| {

@@ -10,7 +10,7 @@ use kafka_protocol::messages::incremental_alter_configs_response::AlterConfigsRe
 use kafka_protocol::messages::{IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse};
 use posthouse_broker::ConfigChange;
 
-use super::settings::{Target, refuse_broker_change, target};
+use super::settings::{outcome, topic_target};
 use crate::errors::Refusal;
 use crate::node::Call;
 
@@ -26,17 +26,14 @@ pub(super) async fn handle(
 ) -> IncrementalAlterConfigsResponse {
     let mut responses = Vec::with_capacity(request.resources.len());
     for resource in request.resources {
-        let altered = alter(&call, &resource, request.validate_only).await;
-        let answer = AlterConfigsResourceResponse::default()
-            .with_error_message(None)
-            .with_resource_type(resource.resource_type)
-            .with_resource_name(resource.resource_name);
-        responses.push(match altered {
-            Ok(()) => answer,
-            Err(refusal) => answer
-                .with_error_code(refusal.code.code())
-                .with_error_message(Some(refusal.message())),
-        });
+        let (code, message) = outcome(alter(&call, &resource, request.validate_only).await);
+        responses.push(
+            AlterConfigsResourceResponse::default()
+                .with_error_code(code)
+                .with_error_message(message)
+                .with_resource_type(resource.resource_type)
+                .with_resource_name(resource.resource_name),
+        );
     }
     IncrementalAlterConfigsResponse::default().with_responses(responses)
 }
@@ -46,10 +43,7 @@ async fn alter(
     resource: &AlterConfigsResource,
     validate_only: bool,
 ) -> Result<(), Refusal> {
-    let topic = match target(call, resource.resource_type, &resource.resource_name)? {
-        Target::Topic(topic) => topic,
-        Target::Broker | Target::AllBrokers => return Err(refuse_broker_change()),
-    };
+    let topic = topic_target(call, resource.resource_type, &resource.resource_name)?;
     let mut seen = BTreeSet::new();
     if let Some(repeated) = resource.configs.iter().find(|config| !seen.insert(&config.name)) {
         let text = format!("setting {} is changed more than once", repeated.name);

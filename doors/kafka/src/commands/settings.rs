@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use kafka_protocol::error::ResponseError as Code;
+use kafka_protocol::protocol::StrBytes;
 use posthouse_broker::{BrokerConfig, ConfigEntry, TopicRef};
 use posthouse_types::ByteSize;
 
@@ -51,12 +52,23 @@ pub(super) fn target(call: &Call, kind: i8, name: &str) -> Result<Target, Refusa
     }
 }
 
-/// The node's own settings cannot be changed while it runs.
-pub(super) fn refuse_broker_change() -> Refusal {
-    Refusal::new(
-        Code::InvalidConfig,
-        "a node's settings are changed in its configuration and take effect at its start",
-    )
+/// Reads the target of a change. The node's own settings cannot be changed while it runs.
+pub(super) fn topic_target(call: &Call, kind: i8, name: &str) -> Result<TopicRef, Refusal> {
+    match target(call, kind, name)? {
+        Target::Topic(topic) => Ok(topic),
+        Target::Broker | Target::AllBrokers => Err(Refusal::new(
+            Code::InvalidConfig,
+            "a node's settings are changed in its configuration and take effect at its start",
+        )),
+    }
+}
+
+/// A change's error code and message, as the two requests that change settings answer.
+pub(super) fn outcome(changed: Result<(), Refusal>) -> (i16, Option<StrBytes>) {
+    match changed {
+        Ok(()) => (0, None),
+        Err(refusal) => (refusal.code.code(), Some(refusal.message())),
+    }
 }
 
 /// Where a topic's setting comes from.
