@@ -16,6 +16,7 @@ pub mod log;
 #[cfg(feature = "sql")]
 pub mod postgres;
 pub mod record;
+pub mod redis;
 #[cfg(feature = "sql")]
 pub mod sql;
 
@@ -38,6 +39,7 @@ pub fn all() -> Vec<Target> {
     #[cfg(feature = "sql")]
     targets.extend_from_slice(sql::TARGETS);
     targets.extend_from_slice(kafka::TARGETS);
+    targets.extend_from_slice(redis::TARGETS);
     targets.extend_from_slice(log::TARGETS);
     #[cfg(feature = "sql")]
     targets.extend_from_slice(postgres::TARGETS);

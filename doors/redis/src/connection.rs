@@ -1,0 +1,425 @@
+//! The one loop that drives a connection: reads, runs what there is, writes once.
+//!
+//! Owns the socket. Every request that has arrived is run before anything is written, so a pipeline
+//! costs one read and one write.
+//!
+//! # Invariants
+//! - Answers leave in the order of their requests. One that waits for the disk holds back those
+//!   after it, not their commands.
+//! - At most one command is being waited for; nothing else of the client begins meanwhile.
+//! - A client that does not read is disconnected at a limit; it is never waited for, because it may
+//!   be waiting for us to read.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use posthouse_listener::Connection as Accepted;
+use tokio::net::TcpStream;
+use tokio::time::{Sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use crate::client::Client;
+use crate::codec::{ProtocolError, Reply, RequestLimits, Requests};
+use crate::commands;
+use crate::execution::Execution;
+use crate::output::{GATHER_MAX, Output};
+use crate::registry::{Member, Unblock};
+use crate::server::Server;
+use crate::table::{self, Blocked, Call, Entry, Flags, Handler, Outcome, Wait};
+
+/// LIMIT: answers of one connection that wait for the disk.
+const WAITING_MAX: usize = 4096;
+
+/// Bytes of answers that are written before more requests are run.
+const WRITE_BYTES: usize = 256 * 1024;
+
+/// Why a connection ended before its client closed it.
+#[derive(Debug, thiserror::Error)]
+enum ConnectionError {
+    #[error("killed by another client")]
+    Killed,
+    #[error("{0} bytes of replies were not read")]
+    Unread(usize),
+    #[error("the socket failed")]
+    Socket(#[from] io::Error),
+}
+
+/// Serves one client until it goes away, breaks the protocol, or the node drains.
+pub(crate) async fn run(accepted: Accepted, server: Arc<Server>) {
+    let Accepted { stream, peer, shutdown } = accepted;
+    let local = stream.local_addr().unwrap_or(server.address);
+    let member = server.clients.join(peer, local);
+    let mut connection = Connection::new(stream, &member, server);
+    match connection.drive(&shutdown).await {
+        Ok(()) => debug!(%peer, "connection closed"),
+        Err(ConnectionError::Unread(bytes)) => {
+            connection.server.metrics.unread_disconnects.increment(1);
+            connection.server.statistics.disconnected.fetch_add(1, Ordering::Relaxed);
+            warn!(%peer, bytes, "client disconnected: it does not read its replies");
+        }
+        Err(error) => debug!(%peer, %error, "connection lost"),
+    }
+    drop(member);
+}
+
+struct Connection {
+    stream: TcpStream,
+    server: Arc<Server>,
+    client: Client,
+    requests: Requests,
+    output: Output,
+    /// Answers that are not ready, and those after them.
+    waiting: VecDeque<Answer>,
+    running: Option<Running>,
+    /// A request that has to wait before it begins.
+    held: Option<Vec<Bytes>>,
+    /// Until when requests are held back by `CLIENT PAUSE`.
+    paused: Option<Pin<Box<Sleep>>>,
+    /// No more requests are read.
+    input_ended: bool,
+}
+
+/// An answer in its place.
+enum Answer {
+    Ready(Reply),
+    Accepted(BoxFuture<'static, Reply>),
+}
+
+/// What is being waited for before the next command begins.
+enum Running {
+    Later(BoxFuture<'static, Reply>),
+    Blocked { blocked: Blocked, until: Option<Pin<Box<Sleep>>> },
+    Executing(Execution),
+}
+
+impl Connection {
+    fn new(stream: TcpStream, member: &Member, server: Arc<Server>) -> Connection {
+        let limits = RequestLimits {
+            argument_bytes_max: server.parameters.argument_bytes_max.load(Ordering::Relaxed),
+            request_bytes_max: server.parameters.request_bytes_max.load(Ordering::Relaxed),
+        };
+        Connection {
+            stream,
+            client: Client::new(Arc::clone(&member.handle)),
+            server,
+            requests: Requests::new(limits),
+            output: Output::default(),
+            waiting: VecDeque::new(),
+            running: None,
+            held: None,
+            paused: None,
+            input_ended: false,
+        }
+    }
+
+    async fn drive(&mut self, shutdown: &CancellationToken) -> Result<(), ConnectionError> {
+        let mut drain = pin!(shutdown.cancelled());
+        let mut draining = false;
+        poll_fn(|cx| {
+            if !draining && drain.as_mut().poll(cx).is_ready() {
+                draining = true;
+                self.drain();
+            }
+            self.client.handle.register(cx.waker());
+            self.poll(cx)
+        })
+        .await
+    }
+
+    /// Does everything that can be done now; ready when the connection is over.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ConnectionError>> {
+        loop {
+            if self.client.handle.is_killed() {
+                return Poll::Ready(Err(ConnectionError::Killed));
+            }
+            let mut moved = self.poll_running(cx);
+            moved |= self.poll_waiting(cx);
+            moved |= self.begin_requests(cx);
+            moved |= self.poll_write(cx)?;
+            self.check_output()?;
+            moved |= self.poll_read(cx)?;
+            if self.is_finished() {
+                return Poll::Ready(Ok(()));
+            }
+            if !moved {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    fn is_finished(&self) -> bool {
+        let idle = self.running.is_none() && self.waiting.is_empty() && self.held.is_none();
+        let nothing_to_come = self.client.quits || (self.input_ended && idle);
+        nothing_to_come && self.waiting.is_empty() && self.output.is_empty()
+    }
+
+    fn check_output(&self) -> Result<(), ConnectionError> {
+        let unwritten = self.output.len();
+        let handle = &self.client.handle;
+        handle.unwritten.store(unwritten, Ordering::Relaxed);
+        handle.buffered.store(self.requests.buffered(), Ordering::Relaxed);
+        if unwritten > self.server.parameters.unread_bytes_max.load(Ordering::Relaxed) {
+            return Err(ConnectionError::Unread(unwritten));
+        }
+        Ok(())
+    }
+
+    /// Runs requests that have arrived, until one has to be waited for.
+    fn begin_requests(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut moved = false;
+        let mut now = self.server.broker.clock().now();
+        while self.running.is_none()
+            && !self.client.quits
+            && self.output.len() < WRITE_BYTES
+            && self.waiting.len() < WAITING_MAX
+        {
+            let request = match self.held.take() {
+                Some(request) => request,
+                None => match self.requests.next() {
+                    Ok(Some(request)) => request,
+                    Ok(None) => break,
+                    Err(error) => {
+                        self.refuse(&error);
+                        return true;
+                    }
+                },
+            };
+            if !self.begin(request, &mut now, cx) {
+                break;
+            }
+            moved = true;
+        }
+        moved
+    }
+
+    /// Runs one request; `false` when it has to wait before it begins.
+    fn begin(&mut self, request: Vec<Bytes>, now: &mut Instant, cx: &mut Context<'_>) -> bool {
+        let entry = table::find(&request[0]);
+        if let Some(entry) = entry {
+            let after = matches!(entry.spec.run, Handler::After(_)) || entry.spec.name == "exec";
+            if (after && !self.waiting.is_empty()) || self.is_paused(entry, *now, cx) {
+                self.held = Some(request);
+                return false;
+            }
+        }
+        let mut call = Call {
+            server: &self.server,
+            client: &mut self.client,
+            now: *now,
+            in_transaction: false,
+        };
+        let outcome = commands::dispatch(&mut call, entry, request);
+        *now = self.server.broker.clock().now();
+        self.proceed(outcome);
+        true
+    }
+
+    fn proceed(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Reply(reply) => self.answer(Answer::Ready(reply)),
+            Outcome::Replies(replies) => {
+                for reply in replies {
+                    self.answer(Answer::Ready(reply));
+                }
+            }
+            Outcome::Silent => {}
+            Outcome::Accepted(future) => self.answer(Answer::Accepted(future)),
+            Outcome::Later(future) => self.running = Some(Running::Later(future)),
+            Outcome::Blocked(blocked) => {
+                self.client.handle.set_blocked(true);
+                let until = blocked.timeout.map(|timeout| Box::pin(tokio::time::sleep(timeout)));
+                self.running = Some(Running::Blocked { blocked, until });
+            }
+            Outcome::Execute(queued) => {
+                let execution = Execution::begin(queued, &self.server, &mut self.client);
+                self.running = Some(Running::Executing(execution));
+            }
+        }
+    }
+
+    fn answer(&mut self, answer: Answer) {
+        if !self.client.wants_reply() {
+            // The change is made; nobody waits to hear of it.
+            return;
+        }
+        match answer {
+            Answer::Ready(reply) if self.waiting.is_empty() => {
+                reply.write(self.client.protocol, &mut self.output);
+            }
+            answer => self.waiting.push_back(answer),
+        }
+    }
+
+    fn refuse(&mut self, error: &ProtocolError) {
+        self.server.metrics.protocol_errors.increment(1);
+        debug!(peer = %self.client.handle.peer, %error, "connection ended by what its client sent");
+        self.answer(Answer::Ready(Reply::Error(format!("ERR {error}"))));
+        self.client.quits = true;
+    }
+
+    fn is_paused(&mut self, entry: Entry, now: Instant, cx: &mut Context<'_>) -> bool {
+        let Some(pause) = self.server.clients.pause(now) else {
+            self.paused = None;
+            return false;
+        };
+        let flags = entry.spec.flags;
+        let writes = flags.has(Flags::WRITE) || entry.spec.name == "exec";
+        if entry.spec.name == "client" || (pause.writes_only && !writes) {
+            return false;
+        }
+        let mut until = Box::pin(sleep_until(pause.until.into()));
+        let waits = until.as_mut().poll(cx).is_pending();
+        self.paused = Some(until);
+        waits
+    }
+
+    fn poll_running(&mut self, cx: &mut Context<'_>) -> bool {
+        let done = match &mut self.running {
+            None => return false,
+            Some(Running::Later(future)) => future.poll_unpin(cx),
+            Some(Running::Executing(execution)) => execution.poll(cx),
+            Some(Running::Blocked { blocked, until }) => {
+                let woken = self.client.handle.take_unblock();
+                poll_blocked(blocked, until.as_mut(), woken, cx)
+            }
+        };
+        let Poll::Ready(reply) = done else { return false };
+        self.running = None;
+        self.client.handle.set_blocked(false);
+        self.answer(Answer::Ready(reply));
+        true
+    }
+
+    fn poll_waiting(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut moved = false;
+        while let Some(first) = self.waiting.front_mut() {
+            if let Answer::Accepted(future) = first {
+                let Poll::Ready(reply) = future.poll_unpin(cx) else { break };
+                *first = Answer::Ready(reply);
+            }
+            if let Some(Answer::Ready(reply)) = self.waiting.pop_front() {
+                reply.write(self.client.protocol, &mut self.output);
+            }
+            moved = true;
+        }
+        moved
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Result<bool, ConnectionError> {
+        let full = self.held.is_some() || self.running.is_some();
+        let limit = self.server.parameters.request_bytes_max.load(Ordering::Relaxed);
+        if self.input_ended || self.client.quits || (full && self.requests.buffered() >= limit) {
+            return Ok(false);
+        }
+        loop {
+            if self.stream.poll_read_ready(cx)?.is_pending() {
+                return Ok(false);
+            }
+            match self.stream.try_read_buf(self.requests.spare()) {
+                Ok(0) => {
+                    self.on_input_end();
+                    return Ok(true);
+                }
+                Ok(count) => {
+                    let count = u64::try_from(count).unwrap_or(u64::MAX);
+                    self.server.statistics.bytes_in.fetch_add(count, Ordering::Relaxed);
+                    return Ok(true);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// The client has gone, or has no more to say: nobody waits for what only others can bring.
+    fn on_input_end(&mut self) {
+        self.input_ended = true;
+        if matches!(self.running, Some(Running::Blocked { .. })) {
+            self.running = None;
+            self.client.quits = true;
+        }
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Result<bool, ConnectionError> {
+        let mut moved = false;
+        while !self.output.is_empty() {
+            let Poll::Ready(written) = self.poll_write_once(cx) else { break };
+            let written = written?;
+            self.output.advance(written);
+            let count = u64::try_from(written).unwrap_or(u64::MAX);
+            self.server.statistics.bytes_out.fetch_add(count, Ordering::Relaxed);
+            moved = true;
+        }
+        Ok(moved)
+    }
+
+    fn poll_write_once(&self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut slices = [IoSlice::new(&[]); GATHER_MAX];
+        let count = self.output.gather(&mut slices);
+        loop {
+            ready!(self.stream.poll_write_ready(cx))?;
+            match self.stream.try_write_vectored(&slices[..count]) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => return Poll::Ready(written),
+            }
+        }
+    }
+
+    /// The node stops: what has begun is finished, unless it waits for other clients.
+    fn drain(&mut self) {
+        self.input_ended = true;
+        self.held = None;
+        if matches!(self.running, Some(Running::Blocked { .. })) {
+            self.running = None;
+        }
+        if self.running.is_none() {
+            self.client.quits = true;
+        }
+    }
+}
+
+fn poll_blocked(
+    blocked: &mut Blocked,
+    until: Option<&mut Pin<Box<Sleep>>>,
+    woken: Option<Unblock>,
+    cx: &mut Context<'_>,
+) -> Poll<Reply> {
+    let answered = match &mut blocked.wait {
+        // Whoever would have answered is gone with what it guarded.
+        Wait::Answer(receiver) => {
+            receiver.poll_unpin(cx).map(|sent| sent.unwrap_or(blocked.on_timeout.clone()))
+        }
+        Wait::Future(future) => future.poll_unpin(cx),
+    };
+    if answered.is_ready() {
+        return answered;
+    }
+    let late = until.is_some_and(|until| until.as_mut().poll(cx).is_ready());
+    if !late && woken.is_none() {
+        return Poll::Pending;
+    }
+    // An answer may have been sent since it was looked for; what it took must not be lost.
+    if let Wait::Answer(receiver) = &mut blocked.wait {
+        receiver.close();
+        if let Ok(reply) = receiver.try_recv() {
+            return Poll::Ready(reply);
+        }
+    }
+    Poll::Ready(match woken {
+        Some(Unblock::Error) => {
+            Reply::Error("UNBLOCKED client unblocked via CLIENT UNBLOCK".to_owned())
+        }
+        Some(Unblock::Timeout) | None => blocked.on_timeout.clone(),
+    })
+}

@@ -1,0 +1,63 @@
+//! What all clients of the door share.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use posthouse_broker::Broker;
+use posthouse_types::Principal;
+
+use crate::RedisConfig;
+use crate::metrics::Metrics;
+use crate::parameters::Parameters;
+use crate::registry::Registry;
+use crate::slowlog::SlowLog;
+use crate::statistics::Statistics;
+
+/// The version of Redis whose commands and errors these are, which clients look at.
+pub(crate) const REDIS_VERSION: &str = "7.0.15";
+
+/// The door.
+pub(crate) struct Server {
+    pub(crate) broker: Arc<Broker>,
+    /// On whose behalf the broker is called: nobody is asked who they are yet.
+    pub(crate) principal: Principal,
+    pub(crate) config: RedisConfig,
+    pub(crate) address: SocketAddr,
+    pub(crate) parameters: Parameters,
+    pub(crate) clients: Arc<Registry>,
+    pub(crate) statistics: Statistics,
+    pub(crate) slowlog: SlowLog,
+    pub(crate) metrics: Metrics,
+    pub(crate) started: Instant,
+}
+
+impl Server {
+    /// A door that is about to open.
+    pub(crate) fn new(
+        broker: Arc<Broker>,
+        config: RedisConfig,
+        address: SocketAddr,
+    ) -> Arc<Server> {
+        let started = broker.clock().now();
+        Arc::new(Server {
+            broker,
+            principal: Principal::anonymous(),
+            parameters: Parameters::new(&config),
+            config,
+            address,
+            clients: Arc::default(),
+            statistics: Statistics::new(),
+            slowlog: SlowLog::new(),
+            metrics: Metrics::new(),
+            started,
+        })
+    }
+
+    /// Names this run of the node, as forty hexadecimal digits.
+    pub(crate) fn run_id(&self) -> String {
+        let id: String =
+            self.broker.identity().cluster_id.bytes().map(|byte| format!("{byte:02x}")).collect();
+        format!("{id:0<40.40}")
+    }
+}
