@@ -29,6 +29,8 @@ pub enum Resource<'a> {
     Topic(&'a TopicName),
     /// A consumer group.
     Group(&'a str),
+    /// A live channel, or a pattern of channels.
+    Channel(&'a [u8]),
     /// The cluster as a whole.
     Cluster,
 }

@@ -16,6 +16,7 @@ use crate::authorize::authorize;
 use crate::catalog::{Catalog, CatalogCommand};
 use crate::coordinate::{self, Shard};
 use crate::in_flight::InFlight;
+use crate::live::Channels;
 use crate::producers::ProducerIds;
 use crate::state::StateLog;
 use crate::topics::{
@@ -36,6 +37,7 @@ pub struct Broker {
     topic_changes: tokio::sync::Mutex<()>,
     in_flight: InFlight,
     producer_ids: ProducerIds,
+    channels: Channels,
     shards: Vec<Arc<Shard>>,
     stopping: CancellationToken,
     tasks: TaskTracker,
@@ -94,6 +96,7 @@ impl Broker {
             topic_changes: tokio::sync::Mutex::new(()),
             in_flight,
             producer_ids,
+            channels: Channels::default(),
             shards,
             stopping: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -187,6 +190,10 @@ impl Broker {
 
     pub(crate) fn producer_ids(&self) -> &ProducerIds {
         &self.producer_ids
+    }
+
+    pub(crate) fn channels(&self) -> &Channels {
+        &self.channels
     }
 
     pub(crate) fn shards(&self) -> &[Arc<Shard>] {

@@ -141,6 +141,31 @@ pub enum AppendFailure {
     Durability(#[from] DurabilityError),
 }
 
+/// Why a message was not published.
+#[derive(Clone, Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum PublishError {
+    /// The channel is a topic, and the topic did not take it.
+    #[error(transparent)]
+    Append(#[from] AppendFailure),
+    #[error(transparent)]
+    Denied(#[from] Denied),
+}
+
+/// Why a subscriber does not receive what it asked for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum SubscribeError {
+    #[error("a pattern of {size} bytes is longer than {max}")]
+    PatternTooLong { size: usize, max: usize },
+    #[error("a subscriber has at most {max} subscriptions")]
+    TooMany { max: usize },
+    #[error("the node is stopping")]
+    Stopped,
+    #[error(transparent)]
+    Denied(#[from] Denied),
+}
+
 /// Why a partition could not be read.
 #[derive(Clone, Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say it")]

@@ -1,4 +1,4 @@
-//! The node without any protocol: catalog, topics, groups, offsets, producers.
+//! The node without any protocol: catalog, topics, groups, offsets, producers, live channels.
 //!
 //! A door translates its protocol into calls on [`Broker`] and back, and decides nothing else.
 //! Every call takes a [`posthouse_types::Principal`] and passes the one authorisation point. Calls
@@ -17,9 +17,11 @@ mod fetch;
 pub mod fuzz;
 mod groups;
 mod in_flight;
+mod live;
 mod metrics;
 mod offsets;
 mod partition;
+mod partitioner;
 mod producers;
 mod state;
 mod topics;
@@ -29,13 +31,20 @@ pub use broker::{Broker, Identity};
 pub use config::BrokerConfig;
 pub use errors::{
     AlterTopicError, AppendFailure, CommitError, CreateTopicError, DeleteGroupError, Denied,
-    FetchError, GroupError, JoinError, LookupError, OpenBrokerError, ProducerIdError,
+    FetchError, GroupError, JoinError, LookupError, OpenBrokerError, ProducerIdError, PublishError,
+    SubscribeError,
 };
 pub use fetch::{Fetch, FetchPartition, Fetched, FetchedPartition, Isolation};
 pub use groups::{
     CommittedOffset, GroupDescription, GroupMember, GroupState, GroupSummary, Join, Joined, Leave,
     LeftMember, OffsetCommit, Sync, Synced,
 };
+pub use live::{
+    Delivery, Encoding, Event, EventPosition, Glob, LiveMessage, Overflow, PATTERN_BYTES_MAX,
+    Pattern, Published, Publisher, Publishing, SUBSCRIPTIONS_MAX, SubscribeFrom, Subscriber,
+    SubscriberConfig, SubscriberEnded,
+};
+pub use partitioner::{partition_for_connection, partition_for_key};
 pub use topics::{
     Column, ColumnFormat, ConfigChange, ConfigEntry, CreateTopic, DecodeFailure, OffsetSpec,
     PartitionStatus, Topic, TopicRef, TopicSchema,

@@ -81,6 +81,37 @@ pub(crate) fn group_write_failed() {
     counter!("posthouse_broker_group_write_failures_total").increment(1);
 }
 
+/// A live message was delivered to this many subscriptions.
+pub(crate) fn live_published(receivers: u64) {
+    counter!("posthouse_broker_live_published_total").increment(1);
+    counter!("posthouse_broker_live_deliveries_total").increment(receivers);
+}
+
+/// A subscriber came (1) or went (-1).
+pub(crate) fn live_subscribers(change: f64) {
+    gauge!("posthouse_broker_live_subscribers_count").increment(change);
+}
+
+/// A full queue dropped a message, its newest or its oldest.
+pub(crate) fn live_dropped(which: &'static str) {
+    counter!("posthouse_broker_live_dropped_total", "which" => which).increment(1);
+}
+
+/// A subscriber was ended because its queue was full.
+pub(crate) fn live_disconnected() {
+    counter!("posthouse_broker_live_overflow_disconnects_total").increment(1);
+}
+
+/// Records of topics were handed to live subscribers.
+pub(crate) fn live_records(count: usize) {
+    counter!("posthouse_broker_live_records_total").increment(wide(count));
+}
+
+/// Records that a live subscriber was to begin with, or had not come to, were gone.
+pub(crate) fn live_skipped(count: u64) {
+    counter!("posthouse_broker_live_skipped_total").increment(count);
+}
+
 fn wide(count: usize) -> u64 {
     u64::try_from(count).expect("a usize fits 64 bits")
 }

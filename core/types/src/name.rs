@@ -119,6 +119,13 @@ fn escaped_byte(text: &[u8]) -> Option<u8> {
     (!is_legal(byte)).then_some(byte)
 }
 
+/// Equality, order and hash are those of the bytes.
+impl std::borrow::Borrow<[u8]> for TopicName {
+    fn borrow(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 impl fmt::Display for TopicName {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         String::from_utf8_lossy(&self.0).fmt(formatter)

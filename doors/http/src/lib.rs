@@ -11,7 +11,6 @@ mod errors;
 #[doc(hidden)]
 pub mod fuzz;
 mod metrics;
-mod partitioner;
 mod process;
 mod reader;
 mod routes;

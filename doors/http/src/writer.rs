@@ -9,7 +9,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use posthouse_broker::{AppendFailure, LookupError, Topic, TopicRef};
+use posthouse_broker::{
+    AppendFailure, LookupError, Topic, TopicRef, partition_for_connection, partition_for_key,
+};
 use posthouse_record::{BatchBuilder, Compression};
 use posthouse_types::{LeaderEpoch, Offset, PartitionIndex, Timestamp, TopicName};
 use serde::Serialize;
@@ -18,7 +20,6 @@ use utoipa::ToSchema;
 use crate::codec::record::IncomingRecord;
 use crate::errors::Problem;
 use crate::metrics;
-use crate::partitioner::{by_connection, by_key};
 use crate::routes::Door;
 use crate::session::ConnectionNumber;
 
@@ -130,8 +131,8 @@ impl Writer {
         let partitions = self.topic.partitions;
         let index = match (record.partition, &record.key) {
             (Some(index), _) => index,
-            (None, Some(key)) => by_key(key, partitions),
-            (None, None) => by_connection(self.connection.0, partitions),
+            (None, Some(key)) => partition_for_key(key, partitions),
+            (None, None) => partition_for_connection(self.connection.0, partitions),
         };
         if index.value() < partitions {
             return Ok(index);

@@ -148,7 +148,9 @@ impl Broker {
         // A new partition that does not open is shown as failed; the others go on.
         let slots = self.open_new_slots(&topic, open.slots.clone()).await;
         let slots = slots.unwrap_or_else(|_| open.slots.clone());
-        self.topic_table().publish(OpenTopic { topic: Arc::clone(&topic), slots });
+        let changed = OpenTopic { topic: Arc::clone(&topic), slots };
+        let changed = self.topic_table().publish(changed);
+        self.partitions_appeared(&changed, open.topic.partitions);
         tracing::info!(topic = %topic.name, partitions = topic.partitions, "topic changed");
         Ok(topic)
     }

@@ -101,7 +101,8 @@ impl Broker {
         let topic = Arc::new(self.topic_of(&entry));
         match self.open_new_slots(&topic, Vec::new()).await {
             Ok(slots) => {
-                self.topic_table().publish(OpenTopic { topic: Arc::clone(&topic), slots });
+                let open = OpenTopic { topic: Arc::clone(&topic), slots };
+                self.partitions_appeared(&self.topic_table().publish(open), 0);
                 tracing::info!(topic = %topic.name, partitions = topic.partitions, "topic created");
                 Ok(topic)
             }

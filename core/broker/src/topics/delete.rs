@@ -50,6 +50,7 @@ impl Broker {
         let (_, ticket) = kept.map_err(|error| AlterTopicError::Catalog(error.into()))?;
         ticket.durable().await.map_err(|error| AlterTopicError::Catalog(error.into()))?;
         self.topic_table().withdraw(topic.id);
+        self.topic_disappeared(topic.id);
         tracing::info!(topic = %topic.name, "topic deleted");
 
         self.forget_topic_offsets(&topic.name).await;

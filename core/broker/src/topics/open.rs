@@ -111,6 +111,7 @@ impl Broker {
         let opened = self.open_partition(id, config.clone()).await;
         let log = opened.as_ref().ok().map(|partition| Arc::clone(partition.log()));
         slot.set(opened).map_err(|_| "set twice").expect("each slot is opened once");
+        self.topic_table().touch();
         // The topic may have been changed, or deleted, while its log was opening.
         match (self.current_config(id.topic), log) {
             (Ok(current), Some(log)) if current != config => log.configure(current),

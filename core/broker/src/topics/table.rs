@@ -90,6 +90,11 @@ impl TopicTable {
         }
     }
 
+    /// The topic whose name is these bytes. For every publish: nothing is allocated.
+    pub(crate) fn find_bytes(&self, name: &[u8]) -> Option<Arc<OpenTopic>> {
+        self.tables.read().by_name.get(name).cloned()
+    }
+
     /// Whether a topic has this name.
     pub(crate) fn has_name(&self, name: &TopicName) -> bool {
         self.tables.read().by_name.contains_key(name)

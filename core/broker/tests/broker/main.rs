@@ -6,6 +6,8 @@ mod failures;
 mod fetching;
 mod groups;
 mod harness;
+mod live_channels;
+mod live_topics;
 mod memory;
 mod offsets;
 mod producers;

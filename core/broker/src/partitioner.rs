@@ -7,12 +7,12 @@
 use posthouse_types::PartitionIndex;
 
 /// The partition of a keyed record.
-pub(crate) fn by_key(key: &[u8], partitions: u32) -> PartitionIndex {
+pub fn partition_for_key(key: &[u8], partitions: u32) -> PartitionIndex {
     PartitionIndex::new((murmur2(key) & 0x7fff_ffff) % partitions.max(1))
 }
 
 /// The partition of the records without a key of one connection, which keeps their order.
-pub(crate) fn by_connection(connection: u32, partitions: u32) -> PartitionIndex {
+pub fn partition_for_connection(connection: u32, partitions: u32) -> PartitionIndex {
     PartitionIndex::new(connection % partitions.max(1))
 }
 
