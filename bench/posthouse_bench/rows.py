@@ -43,6 +43,8 @@ CORE = [
     Row("consume, librdkafka", "consume-rdkafka", 100, 16),
     Row("latency at 1,000/s, librdkafka", "latency", 1000, 16),
     Row("latency at 1,000/s during a full SQL scan", "latency-scan", 1000, 16),
+    Row("latency at 1,000/s; Kafka flushes every append", "latency", 1000, 16, flush=(True, True)),
+    Row("latency at 1,000/s; neither forces to disk", "latency", 1000, 16, flush=(False, False)),
 ]
 
 FULL = [

@@ -70,7 +70,7 @@ impl LocalConfig {
     pub fn new(directory: impl Into<PathBuf>) -> LocalConfig {
         LocalConfig {
             directory: directory.into(),
-            tail_cache: ByteSize::mib(64),
+            tail_cache: ByteSize::mib(32),
             commit_threads: 16,
             open_files_max: 512,
             disk: Arc::new(RealDisk),
