@@ -31,6 +31,13 @@ pub enum Resource<'a> {
     Group(&'a str),
     /// A live channel, or a pattern of channels.
     Channel(&'a [u8]),
+    /// A queue of a topic.
+    Queue {
+        /// The topic.
+        topic: &'a TopicName,
+        /// The group, any bytes.
+        group: &'a [u8],
+    },
     /// The cluster as a whole.
     Cluster,
 }

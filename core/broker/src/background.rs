@@ -50,6 +50,7 @@ impl Broker {
         for shard in self.shards() {
             shard.expire(self.config().offsets_retention);
         }
+        self.tidy_queues();
         self.snapshot_catalog().await;
         metrics::inventory(topics.len(), partitions, stored_bytes);
         metrics::groups(self.shards().iter().map(|shard| shard.groups_count()).sum());

@@ -18,9 +18,11 @@ use crate::coordinate::{self, Shard};
 use crate::in_flight::InFlight;
 use crate::live::Channels;
 use crate::producers::ProducerIds;
+use crate::queues::{self, QueueShard};
 use crate::state::StateLog;
 use crate::topics::{
     CATALOG_PARTITION, OpenTopic, TopicTable, catalog_topic, internal_log_config, offsets_topic,
+    queues_topic,
 };
 use crate::{BrokerConfig, LookupError, OpenBrokerError, Operation, Resource, TopicRef};
 
@@ -39,6 +41,7 @@ pub struct Broker {
     producer_ids: ProducerIds,
     channels: Channels,
     shards: Vec<Arc<Shard>>,
+    queue_shards: Vec<Arc<QueueShard>>,
     stopping: CancellationToken,
     tasks: TaskTracker,
 }
@@ -68,15 +71,18 @@ impl Broker {
     ) -> Result<Arc<Broker>, OpenBrokerError> {
         let in_flight = InFlight::new(config.in_flight_bytes_max);
         let topics = TopicTable::new();
-        let (catalog, coordinators) = tokio::try_join!(
+        let (catalog, coordinators, queues) = tokio::try_join!(
             recover_catalog(engine.as_ref()),
-            coordinate::recover(&engine, &config, &clock)
+            coordinate::recover(&engine, &config, &clock),
+            queues::recover(&engine, &clock)
         )?;
         let (catalog_log, mut catalog) = catalog;
         let budget = in_flight.budget();
         topics.publish(OpenTopic::new(catalog_topic(), [catalog_log], budget));
         let logs = coordinators.iter().map(|one| Arc::clone(&one.log));
         topics.publish(OpenTopic::new(offsets_topic(), logs, budget));
+        let (queue_shards, logs): (Vec<_>, Vec<_>) = queues.into_iter().unzip();
+        topics.publish(OpenTopic::new(queues_topic(), logs, budget));
         let (shards, writes) = coordinators.into_iter().map(|one| (one.shard, one.writes)).unzip();
 
         let known = catalog.machine().identity().cloned();
@@ -98,12 +104,14 @@ impl Broker {
             producer_ids,
             channels: Channels::default(),
             shards,
+            queue_shards,
             stopping: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });
         broker.open_topics().await?;
         broker.forget_orphaned_offsets().await;
         broker.start_coordinators(writes);
+        broker.start_queues();
         broker.start_background();
         Ok(broker)
     }
@@ -198,6 +206,10 @@ impl Broker {
 
     pub(crate) fn shards(&self) -> &[Arc<Shard>] {
         &self.shards
+    }
+
+    pub(crate) fn queue_shards(&self) -> &[Arc<QueueShard>] {
+        &self.queue_shards
     }
 
     pub(crate) fn stopping(&self) -> &CancellationToken {

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use crate::catalog::Catalog;
 use crate::groups::{GroupRecord, subscribed_topics};
 use crate::offsets::Offsets;
+use crate::queues::Queues;
 use crate::state::{Frame, StateMachine};
 
 /// A command of the catalog.
@@ -49,6 +50,25 @@ pub fn offsets_snapshot(input: &[u8]) -> bool {
     true
 }
 
+/// A command of the queues.
+pub fn queues_command(input: &[u8]) -> bool {
+    let Ok(command) = Queues::decode(input) else { return false };
+    let mut written = Vec::new();
+    Queues::encode(&command, &mut written);
+    assert_eq!(Queues::decode(&written).expect("it was just written"), command);
+    let mut queues = Queues::default();
+    queues.apply(command);
+    check_restored_queues(&queues);
+    true
+}
+
+/// A snapshot of the queues.
+pub fn queues_snapshot(input: &[u8]) -> bool {
+    let Ok(queues) = Queues::restore(input) else { return false };
+    check_restored_queues(&queues);
+    true
+}
+
 /// A record of a state's log: the key, up to the first zero byte, and the value after it.
 pub fn state_record(input: &[u8]) -> bool {
     let key_len = input.iter().position(|byte| *byte == 0).unwrap_or(input.len());
@@ -79,4 +99,10 @@ fn check_restored(offsets: &Offsets) {
     let mut snapshot = Vec::new();
     offsets.snapshot(&mut snapshot);
     assert_eq!(&Offsets::restore(&snapshot).expect("it was just written"), offsets);
+}
+
+fn check_restored_queues(queues: &Queues) {
+    let mut snapshot = Vec::new();
+    queues.snapshot(&mut snapshot);
+    assert_eq!(&Queues::restore(&snapshot).expect("it was just written"), queues);
 }

@@ -1,4 +1,5 @@
-//! The node without any protocol: catalog, topics, groups, offsets, producers, live channels.
+//! The node without any protocol: catalog, topics, groups, offsets, producers, queues, live
+//! channels.
 //!
 //! A door translates its protocol into calls on [`Broker`] and back, and decides nothing else.
 //! Every call takes a [`posthouse_types::Principal`] and passes the one authorisation point. Calls
@@ -23,6 +24,7 @@ mod offsets;
 mod partition;
 mod partitioner;
 mod producers;
+mod queues;
 mod state;
 mod topics;
 
@@ -45,6 +47,12 @@ pub use live::{
     SubscriberConfig, SubscriberEnded,
 };
 pub use partitioner::{partition_for_connection, partition_for_key};
+pub use queues::{
+    Acquire, Acquired, DeliveryCount, Held, Outcome, OwnerRemoval, Pending, PendingQuery,
+    PendingState, QueueChange, QueueConfig, QueueDescription, QueueError, QueueOwner,
+    QueuePartition, QueuePosition, QueueRef, QueueStart, QueueSummary, RecordFilter, RecordId,
+    Transfer,
+};
 pub use topics::{
     Column, ColumnFormat, ConfigChange, ConfigEntry, CreateTopic, DecodeFailure, OffsetSpec,
     PartitionStatus, Topic, TopicRef, TopicSchema,

@@ -112,6 +112,62 @@ pub(crate) fn live_skipped(count: u64) {
     counter!("posthouse_broker_live_skipped_total").increment(count);
 }
 
+/// Queues known, and records delivered by them that are not settled.
+pub(crate) fn queues(count: usize, pending: usize) {
+    gauge!("posthouse_queue_queues_count").set(approximate(wide(count)));
+    gauge!("posthouse_queue_pending_records").set(approximate(wide(pending)));
+}
+
+/// Records were given to an owner.
+pub(crate) fn queue_records_acquired(count: usize) {
+    counter!("posthouse_queue_acquired_records_total").increment(wide(count));
+}
+
+/// Records were accepted.
+pub(crate) fn queue_records_accepted(count: usize) {
+    counter!("posthouse_queue_accepted_records_total").increment(wide(count));
+}
+
+/// Records were given back by whoever held them.
+pub(crate) fn queue_records_released(count: usize) {
+    counter!("posthouse_queue_released_records_total").increment(wide(count));
+}
+
+/// Records were rejected by whoever held them.
+pub(crate) fn queue_records_rejected(count: usize) {
+    counter!("posthouse_queue_rejected_records_total").increment(wide(count));
+}
+
+/// Records were taken from owners whose locks had ended.
+pub(crate) fn queue_locks_expired(count: usize) {
+    counter!("posthouse_queue_expired_locks_total").increment(wide(count));
+}
+
+/// Retention, compaction or a deletion took records before a queue could deliver them.
+pub(crate) fn queue_records_gone(count: usize) {
+    counter!("posthouse_queue_gone_records_total").increment(wide(count));
+}
+
+/// Someone asked for records of a partition with as many pending as it may have.
+pub(crate) fn queue_window_full() {
+    counter!("posthouse_queue_window_full_total").increment(1);
+}
+
+/// An owner was refused because every owner there may be holds something.
+pub(crate) fn queue_owner_refused() {
+    counter!("posthouse_queue_refused_owners_total").increment(1);
+}
+
+/// A record is in its dead-letter topic.
+pub(crate) fn queue_dead_letter_written() {
+    counter!("posthouse_queue_dead_letters_total").increment(1);
+}
+
+/// A record could not be written to its dead-letter topic, and stays in its queue until it can.
+pub(crate) fn queue_dead_letter_failed() {
+    counter!("posthouse_queue_dead_letter_failures_total").increment(1);
+}
+
 fn wide(count: usize) -> u64 {
     u64::try_from(count).expect("a usize fits 64 bits")
 }

@@ -54,6 +54,7 @@ impl Broker {
         tracing::info!(topic = %topic.name, "topic deleted");
 
         self.forget_topic_offsets(&topic.name).await;
+        self.forget_topic_queues(topic.id).await;
         let deleted = self.delete_data(topic.id, topic.partitions).await;
         // Its appends are decided now. An append that waits for their memory holds the topic, so
         // the memory would not come back by the topic being dropped.

@@ -13,6 +13,7 @@ use super::Topic;
 
 const CATALOG_ID: TopicId = TopicId(Uuid::from_u128(1));
 const OFFSETS_ID: TopicId = TopicId(Uuid::from_u128(2));
+const QUEUES_ID: TopicId = TopicId(Uuid::from_u128(3));
 
 /// The catalog's one partition.
 pub(crate) const CATALOG_PARTITION: PartitionId =
@@ -37,9 +38,23 @@ pub(crate) fn offsets_partition(index: u32) -> PartitionId {
     PartitionId { topic: OFFSETS_ID, index: PartitionIndex::new(index) }
 }
 
+/// Partitions of `__posthouse_queues`, over which queues are spread by topic and group. As with
+/// groups, this can never change.
+pub(crate) const QUEUES_PARTITIONS: u32 = 8;
+
+/// `__posthouse_queues`.
+pub(crate) fn queues_topic() -> Topic {
+    internal_topic(QUEUES_ID, "__posthouse_queues", QUEUES_PARTITIONS)
+}
+
+/// One partition of `__posthouse_queues`.
+pub(crate) fn queues_partition(index: u32) -> PartitionId {
+    PartitionId { topic: QUEUES_ID, index: PartitionIndex::new(index) }
+}
+
 /// Whether a topic is one of these.
 pub(crate) fn is_internal(topic: TopicId) -> bool {
-    topic == CATALOG_ID || topic == OFFSETS_ID
+    [CATALOG_ID, OFFSETS_ID, QUEUES_ID].contains(&topic)
 }
 
 /// Small segments, so that cutting the head gives space back; no retention; always synced.

@@ -18,7 +18,7 @@ pub use types::{
 };
 
 pub(crate) use internal::{
-    CATALOG_PARTITION, OFFSETS_PARTITIONS, catalog_topic, internal_log_config, is_internal,
-    offsets_partition, offsets_topic,
+    CATALOG_PARTITION, OFFSETS_PARTITIONS, QUEUES_PARTITIONS, catalog_topic, internal_log_config,
+    is_internal, offsets_partition, offsets_topic, queues_partition, queues_topic,
 };
 pub(crate) use table::{OpenTopic, TopicTable};

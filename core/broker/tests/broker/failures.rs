@@ -42,9 +42,9 @@ impl Moody {
     }
 }
 
-/// The offsets' second partition is not of interest.
+/// Internal topics, whose ids are small numbers, are not of interest.
 fn is_second(partition: PartitionId) -> bool {
-    partition.index == PartitionIndex::new(1) && partition.topic.0.as_u128() > 2
+    partition.index == PartitionIndex::new(1) && partition.topic.0.as_u128() > 0xff
 }
 
 fn broken(action: &'static str) -> StorageError {

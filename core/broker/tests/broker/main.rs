@@ -11,5 +11,6 @@ mod live_topics;
 mod memory;
 mod offsets;
 mod producers;
+mod queues;
 mod restarts;
 mod topics;

@@ -1,0 +1,8 @@
+//! What doors call.
+
+mod acquire;
+mod manage;
+mod owners;
+mod pending;
+mod place;
+mod settle;
