@@ -38,6 +38,10 @@ pub enum Resource<'a> {
         /// The group, any bytes.
         group: &'a [u8],
     },
+    /// A service.
+    Service(&'a [u8]),
+    /// A pair's name.
+    Pair(&'a [u8]),
     /// The cluster as a whole.
     Cluster,
 }

@@ -16,7 +16,7 @@ use crate::authorize::authorize;
 use crate::catalog::{Catalog, CatalogCommand};
 use crate::coordinate::{self, Shard};
 use crate::in_flight::InFlight;
-use crate::live::Channels;
+use crate::live::{Channels, Pairs, Services};
 use crate::producers::ProducerIds;
 use crate::queues::{self, QueueShard};
 use crate::state::StateLog;
@@ -40,6 +40,8 @@ pub struct Broker {
     in_flight: InFlight,
     producer_ids: ProducerIds,
     channels: Channels,
+    services: Services,
+    pairs: Pairs,
     shards: Vec<Arc<Shard>>,
     queue_shards: Vec<Arc<QueueShard>>,
     stopping: CancellationToken,
@@ -103,6 +105,8 @@ impl Broker {
             in_flight,
             producer_ids,
             channels: Channels::default(),
+            services: Services::default(),
+            pairs: Pairs::default(),
             shards,
             queue_shards,
             stopping: CancellationToken::new(),
@@ -202,6 +206,14 @@ impl Broker {
 
     pub(crate) fn channels(&self) -> &Channels {
         &self.channels
+    }
+
+    pub(crate) fn services(&self) -> &Services {
+        &self.services
+    }
+
+    pub(crate) fn pairs(&self) -> &Pairs {
+        &self.pairs
     }
 
     pub(crate) fn shards(&self) -> &[Arc<Shard>] {

@@ -1,5 +1,7 @@
 //! Errors, one enum per operation that fails differently.
 
+use std::time::Duration;
+
 use posthouse_log::{
     AppendError, DeleteError, DurabilityError, OpenError, ReadError, TruncateError,
 };
@@ -7,6 +9,8 @@ use posthouse_record::BatchError;
 use posthouse_types::{
     LeaderEpoch, NameError, Offset, PartitionIndex, Principal, TopicId, TopicName,
 };
+
+use crate::LiveMessage;
 
 /// The authorisation point said no.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -150,6 +154,58 @@ pub enum PublishError {
     Append(#[from] AppendFailure),
     #[error(transparent)]
     Denied(#[from] Denied),
+}
+
+/// Why a request has no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum RequestError {
+    #[error("the service has no worker")]
+    NoWorker,
+    #[error("{max} requests or too many bytes wait for the service already")]
+    Busy { max: usize },
+    #[error("no answer within {after:?}")]
+    Deadline { after: Duration },
+    #[error("the worker that had the request is gone, after {attempts} attempts")]
+    WorkerLost { attempts: u32 },
+    #[error("the worker could not do it: {reason}")]
+    Failed { reason: String },
+    #[error(transparent)]
+    Denied(#[from] Denied),
+}
+
+impl RequestError {
+    /// One word for the metrics.
+    pub(crate) fn class(&self) -> &'static str {
+        match self {
+            RequestError::NoWorker => "no_worker",
+            RequestError::Busy { .. } => "busy",
+            RequestError::Deadline { .. } => "deadline",
+            RequestError::WorkerLost { .. } => "worker_lost",
+            RequestError::Failed { .. } => "failed",
+            RequestError::Denied(_) => "denied",
+        }
+    }
+}
+
+/// Why a peer has no seat.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum PairError {
+    #[error("pair {name:?} has two peers already")]
+    Taken { name: String },
+    #[error(transparent)]
+    Denied(#[from] Denied),
+}
+
+/// Why a message was not sent to the other peer; the message is given back.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum PairSendError {
+    #[error("there is no other peer")]
+    Alone(Box<LiveMessage>),
+    #[error("too much waits for the other peer")]
+    Full(Box<LiveMessage>),
 }
 
 /// Why a subscriber does not receive what it asked for.

@@ -33,8 +33,8 @@ pub use broker::{Broker, Identity};
 pub use config::BrokerConfig;
 pub use errors::{
     AlterTopicError, AppendFailure, CommitError, CreateTopicError, DeleteGroupError, Denied,
-    FetchError, GroupError, JoinError, LookupError, OpenBrokerError, ProducerIdError, PublishError,
-    SubscribeError,
+    FetchError, GroupError, JoinError, LookupError, OpenBrokerError, PairError, PairSendError,
+    ProducerIdError, PublishError, RequestError, SubscribeError,
 };
 pub use fetch::{Fetch, FetchPartition, Fetched, FetchedPartition, Isolation};
 pub use groups::{
@@ -42,9 +42,10 @@ pub use groups::{
     LeftMember, OffsetCommit, Sync, Synced,
 };
 pub use live::{
-    Delivery, Encoding, Event, EventPosition, Glob, LiveMessage, Overflow, PATTERN_BYTES_MAX,
-    Pattern, Published, Publisher, Publishing, SUBSCRIPTIONS_MAX, SubscribeFrom, Subscriber,
-    SubscriberConfig, SubscriberEnded,
+    ATTEMPTS_MAX, Absent, Delivery, Encoding, Event, EventPosition, Glob, LiveMessage, Overflow,
+    PATTERN_BYTES_MAX, PENDING_BYTES_MAX, PENDING_MAX, PairEvent, Pattern, Peer, Published,
+    Publisher, Publishing, Request, RequestOptions, SUBSCRIPTIONS_MAX, SubscribeFrom, Subscriber,
+    SubscriberConfig, SubscriberEnded, Worker, WorkerConfig,
 };
 pub use partitioner::{partition_for_connection, partition_for_key};
 pub use queues::{

@@ -168,6 +168,26 @@ pub(crate) fn queue_dead_letter_failed() {
     counter!("posthouse_queue_dead_letter_failures_total").increment(1);
 }
 
+/// A request to a service came to its end.
+pub(crate) fn service_answered(outcome: &'static str) {
+    counter!("posthouse_broker_service_requests_total", "outcome" => outcome).increment(1);
+}
+
+/// A request whose worker died was given to another one.
+pub(crate) fn service_retried() {
+    counter!("posthouse_broker_service_retries_total").increment(1);
+}
+
+/// A worker came (1) or went (-1).
+pub(crate) fn service_workers(change: f64) {
+    gauge!("posthouse_broker_service_workers_count").increment(change);
+}
+
+/// A third peer asked for a pair.
+pub(crate) fn pair_refused() {
+    counter!("posthouse_broker_pairs_refused_total").increment(1);
+}
+
 fn wide(count: usize) -> u64 {
     u64::try_from(count).expect("a usize fits 64 bits")
 }

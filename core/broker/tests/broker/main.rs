@@ -7,6 +7,8 @@ mod fetching;
 mod groups;
 mod harness;
 mod live_channels;
+mod live_pairs;
+mod live_services;
 mod live_topics;
 mod memory;
 mod offsets;
