@@ -1,8 +1,11 @@
 """Turns measured figures into one Markdown page. Ratios are Posthouse over Apache Kafka."""
 
 import statistics
+from pathlib import Path
 
 MEGABYTE = 1e6
+# What the figures do not say by themselves; ends the page.
+NOTES = Path(__file__).resolve().parent.parent / "notes.md"
 
 
 def markdown(about, rows, results, idle, limits):
@@ -31,7 +34,7 @@ def markdown(about, rows, results, idle, limits):
             lines += latency_lines(row, results[index])
     lines += ["", "| server | Posthouse | Kafka | ratio |", "| --- | --- | --- | --- |"]
     lines += server_lines(results, idle)
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines) + "\n" + NOTES.read_text()
 
 
 def throughput_line(row, outcome, limit):
