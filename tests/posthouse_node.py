@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BINARY = Path(os.environ.get("POSTHOUSE_BIN", ROOT / "target" / "debug" / "posthouse"))
 START_SECONDS = 60
 STOP_SECONDS = 30
-DOORS = ("kafka", "http", "postgres")
+DOORS = ("kafka", "redis", "http", "postgres")
 
 
 class Node:
@@ -86,6 +86,11 @@ class Node:
     @property
     def kafka(self):
         return self.addresses["kafka"]
+
+    @property
+    def redis(self):
+        host, port = self.addresses["redis"].rsplit(":", 1)
+        return {"host": host, "port": int(port)}
 
     @property
     def http(self):

@@ -108,7 +108,7 @@ class Posthouse(Server):
     def command(self):
         return [
             str(RELEASE / "posthouse"), "serve", "--data-dir", str(self.directory / "data"),
-            "--kafka", self.bootstrap, "--http", f"127.0.0.1:{self.http}",
+            "--kafka", self.bootstrap, "--redis", "off", "--http", f"127.0.0.1:{self.http}",
             "--postgres", f"127.0.0.1:{self.postgres}",
         ]
 

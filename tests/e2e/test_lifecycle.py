@@ -58,14 +58,16 @@ def test_identities_persist_and_a_new_topic_gets_a_new_id(node, topic):
 
 def test_a_data_directory_in_use_is_refused_with_its_holder(node):
     second = posthouse("serve", "--data-dir", node.data_dir, "--kafka", "127.0.0.1:0",
-                       "--http", "127.0.0.1:0", "--postgres", "127.0.0.1:0")
+                       "--redis", "127.0.0.1:0", "--http", "127.0.0.1:0",
+                       "--postgres", "127.0.0.1:0")
     assert second.returncode != 0
     assert str(node.data_dir) in second.stderr and str(node.process.pid) in second.stderr
 
 
 def test_a_busy_port_names_the_door_the_holder_and_the_flag(node, tmp_path):
     second = posthouse("serve", "--data-dir", tmp_path / "other", "--kafka", node.kafka,
-                       "--http", "127.0.0.1:0", "--postgres", "127.0.0.1:0")
+                       "--redis", "127.0.0.1:0", "--http", "127.0.0.1:0",
+                       "--postgres", "127.0.0.1:0")
     assert second.returncode != 0
     assert node.kafka in second.stderr and "--kafka" in second.stderr
     assert str(node.process.pid) in second.stderr
@@ -90,7 +92,8 @@ def test_a_newer_data_format_is_refused(tmp_path):
     text = formats[0].read_text()
     formats[0].write_text(re.sub(r"\d+", lambda number: str(int(number[0]) + 1), text, count=1))
     refused = posthouse("serve", "--data-dir", node.data_dir, "--kafka", "127.0.0.1:0",
-                        "--http", "127.0.0.1:0", "--postgres", "127.0.0.1:0")
+                        "--redis", "127.0.0.1:0", "--http", "127.0.0.1:0",
+                       "--postgres", "127.0.0.1:0")
     assert refused.returncode != 0 and "format" in refused.stderr
 
 

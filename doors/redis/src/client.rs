@@ -2,8 +2,13 @@
 
 use std::sync::Arc;
 
+use posthouse_broker::Publisher;
+use posthouse_keyspace::{DatabaseIndex, Keyspace, Watch};
+
 use crate::codec::Protocol;
 use crate::registry::Handle;
+use crate::server::Server;
+use crate::subscriptions::Subscriptions;
 use crate::table::Queued;
 
 /// One client.
@@ -13,9 +18,14 @@ pub(crate) struct Client {
     /// The version of the protocol, after `HELLO`.
     pub(crate) protocol: Protocol,
     /// The database, after `SELECT`.
-    pub(crate) db: u32,
+    pub(crate) db: DatabaseIndex,
     /// Whether it wants answers, after `CLIENT REPLY`.
     pub(crate) replies: Replies,
+    /// Since `SUBSCRIBE` and its like.
+    pub(crate) subscriptions: Subscriptions,
+    publisher: Option<Arc<Publisher>>,
+    /// Since `WATCH`; to be given back to the keys.
+    pub(crate) watched: Vec<Watch>,
     /// Since `MULTI`.
     pub(crate) transaction: Option<Transaction>,
     /// Close the connection once everything is written.
@@ -29,9 +39,7 @@ pub(crate) enum Replies {
     On,
     /// None is.
     Off,
-    /// The command that says so is not answered, nor the one after it.
-    SkipNext,
-    /// This one is not answered.
+    /// The next command is not.
     Skip,
 }
 
@@ -49,8 +57,11 @@ impl Client {
         Client {
             handle,
             protocol: Protocol::default(),
-            db: 0,
+            db: DatabaseIndex::default(),
             replies: Replies::On,
+            subscriptions: Subscriptions::default(),
+            publisher: None,
+            watched: Vec::new(),
             transaction: None,
             quits: false,
         }
@@ -58,16 +69,41 @@ impl Client {
 
     /// Whether it may only subscribe and the like: a RESP2 client cannot tell messages from answers.
     pub(crate) fn is_restricted(&self) -> bool {
-        false
+        self.protocol == Protocol::V2 && !self.subscriptions.is_empty()
     }
 
-    /// Back to how it connected, but for what it is called by others.
+    /// By which it publishes, so that what it publishes stays in order.
+    pub(crate) fn publisher(&mut self, server: &Server) -> Arc<Publisher> {
+        let make = || Arc::new(server.broker.publisher(&server.principal));
+        Arc::clone(self.publisher.get_or_insert_with(make))
+    }
+
+    /// Watches nothing any more.
+    pub(crate) fn unwatch(&mut self, keyspace: &mut Keyspace) {
+        for watch in self.watched.drain(..) {
+            keyspace.unwatch(watch);
+        }
+    }
+
+    /// Leaves the transaction, if it is in one.
+    pub(crate) fn end_transaction(&mut self) -> Option<Transaction> {
+        self.handle.describe(|shown| shown.queued = -1);
+        self.transaction.take()
+    }
+
+    /// Back to how it connected. Watches are ended by the caller.
     pub(crate) fn reset(&mut self) {
         self.protocol = Protocol::default();
-        self.db = 0;
+        self.db = DatabaseIndex::default();
         self.replies = Replies::On;
-        self.transaction = None;
-        self.handle.describe(|shown| shown.name.clear());
+        self.end_transaction();
+        self.subscriptions.clear();
+        self.show_subscriptions();
+        self.handle.describe(|shown| {
+            shown.name.clear();
+            shown.db = 0;
+            shown.protocol = 2;
+        });
     }
 
     /// Whether the next answer is wanted; `CLIENT REPLY SKIP` counts down.
@@ -75,10 +111,6 @@ impl Client {
         match self.replies {
             Replies::On => true,
             Replies::Off => false,
-            Replies::SkipNext => {
-                self.replies = Replies::Skip;
-                false
-            }
             Replies::Skip => {
                 self.replies = Replies::On;
                 false

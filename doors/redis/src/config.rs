@@ -5,17 +5,19 @@ use std::time::Duration;
 use posthouse_listener::ConnectionLimits;
 use posthouse_types::ByteSize;
 
+use crate::keys::KeysDurability;
+
 /// Settings of the Redis door. Names in the documentation are Redis's, where Redis has one.
 #[derive(Clone, Debug)]
 pub struct RedisConfig {
     /// `maxclients`, and how long connections may take to end.
     pub connections: ConnectionLimits,
-    /// `databases`: what `SELECT` takes, from 0.
-    pub databases: u32,
     /// `proto-max-bulk-len`: a longer argument ends its connection.
     pub argument_bytes_max: ByteSize,
     /// `client-query-buffer-limit`: a longer request ends its connection.
     pub request_bytes_max: ByteSize,
+    /// `appendfsync`: when a command that changed keys is answered.
+    pub keys_durability: KeysDurability,
     /// `client-output-buffer-limit normal`: a client with more unread replies is disconnected.
     pub unread_bytes_max: ByteSize,
     /// `client-output-buffer-limit pubsub`, hard: a subscriber with more unread messages is
@@ -32,9 +34,9 @@ impl Default for RedisConfig {
     fn default() -> RedisConfig {
         RedisConfig {
             connections: ConnectionLimits::default(),
-            databases: 16,
             argument_bytes_max: ByteSize::mib(512),
             request_bytes_max: ByteSize::mib(1024),
+            keys_durability: KeysDurability::default(),
             unread_bytes_max: ByteSize::mib(256),
             subscriber_bytes_max: ByteSize::mib(32),
             subscriber_bytes_soft: ByteSize::mib(8),

@@ -17,7 +17,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::FutureExt;
@@ -31,7 +31,7 @@ use tracing::{debug, warn};
 use crate::client::Client;
 use crate::codec::{ProtocolError, Reply, RequestLimits, Requests};
 use crate::commands;
-use crate::execution::Execution;
+use crate::keys::Keys;
 use crate::output::{GATHER_MAX, Output};
 use crate::registry::{Member, Unblock};
 use crate::server::Server;
@@ -50,6 +50,8 @@ enum ConnectionError {
     Killed,
     #[error("{0} bytes of replies were not read")]
     Unread(usize),
+    #[error("{0} bytes of messages were not read")]
+    SlowSubscriber(usize),
     #[error("the socket failed")]
     Socket(#[from] io::Error),
 }
@@ -67,8 +69,14 @@ pub(crate) async fn run(accepted: Accepted, server: Arc<Server>) {
             connection.server.statistics.disconnected.fetch_add(1, Ordering::Relaxed);
             warn!(%peer, bytes, "client disconnected: it does not read its replies");
         }
+        Err(ConnectionError::SlowSubscriber(bytes)) => {
+            connection.server.metrics.subscriber_disconnects.increment(1);
+            connection.server.statistics.disconnected.fetch_add(1, Ordering::Relaxed);
+            warn!(%peer, bytes, "subscriber disconnected: it does not read its messages");
+        }
         Err(error) => debug!(%peer, %error, "connection lost"),
     }
+    connection.leave();
     drop(member);
 }
 
@@ -85,6 +93,8 @@ struct Connection {
     held: Option<Vec<Bytes>>,
     /// Until when requests are held back by `CLIENT PAUSE`.
     paused: Option<Pin<Box<Sleep>>>,
+    /// Runs out when the client has been above the soft limit of subscribers for too long.
+    slow_since: Option<Pin<Box<Sleep>>>,
     /// No more requests are read.
     input_ended: bool,
 }
@@ -99,7 +109,6 @@ enum Answer {
 enum Running {
     Later(BoxFuture<'static, Reply>),
     Blocked { blocked: Blocked, until: Option<Pin<Box<Sleep>>> },
-    Executing(Execution),
 }
 
 impl Connection {
@@ -118,6 +127,7 @@ impl Connection {
             running: None,
             held: None,
             paused: None,
+            slow_since: None,
             input_ended: false,
         }
     }
@@ -145,6 +155,7 @@ impl Connection {
             let mut moved = self.poll_running(cx);
             moved |= self.poll_waiting(cx);
             moved |= self.begin_requests(cx);
+            moved |= self.poll_messages(cx)?;
             moved |= self.poll_write(cx)?;
             self.check_output()?;
             moved |= self.poll_read(cx)?;
@@ -154,6 +165,19 @@ impl Connection {
             if !moved {
                 return Poll::Pending;
             }
+        }
+    }
+
+    /// Gives back what others keep for this client.
+    fn leave(&mut self) {
+        if matches!(self.running, Some(Running::Blocked { .. })) {
+            self.server.keys.stop_waiting(self.client.handle.id);
+            self.running = None;
+        }
+        if !self.client.watched.is_empty() {
+            let mut keys = self.server.keys.lock();
+            self.client.unwatch(keys.keyspace());
+            keys.release();
         }
     }
 
@@ -212,13 +236,11 @@ impl Connection {
                 return false;
             }
         }
-        let mut call = Call {
-            server: &self.server,
-            client: &mut self.client,
-            now: *now,
-            in_transaction: false,
+        let outcome = {
+            let (server, client) = (&self.server, &mut self.client);
+            let mut call = Call { server, client, held: None, now: *now, in_transaction: false };
+            commands::dispatch(&mut call, entry, request)
         };
-        let outcome = commands::dispatch(&mut call, entry, request);
         *now = self.server.broker.clock().now();
         self.proceed(outcome);
         true
@@ -240,10 +262,8 @@ impl Connection {
                 let until = blocked.timeout.map(|timeout| Box::pin(tokio::time::sleep(timeout)));
                 self.running = Some(Running::Blocked { blocked, until });
             }
-            Outcome::Execute(queued) => {
-                let execution = Execution::begin(queued, &self.server, &mut self.client);
-                self.running = Some(Running::Executing(execution));
-            }
+            // Dispatch has run it.
+            Outcome::Execute(_) => self.answer(Answer::Ready(Reply::Null)),
         }
     }
 
@@ -287,10 +307,10 @@ impl Connection {
         let done = match &mut self.running {
             None => return false,
             Some(Running::Later(future)) => future.poll_unpin(cx),
-            Some(Running::Executing(execution)) => execution.poll(cx),
             Some(Running::Blocked { blocked, until }) => {
                 let woken = self.client.handle.take_unblock();
-                poll_blocked(blocked, until.as_mut(), woken, cx)
+                let waiter = (&*self.server.keys, self.client.handle.id);
+                poll_blocked(blocked, until.as_mut(), woken, waiter, cx)
             }
         };
         let Poll::Ready(reply) = done else { return false };
@@ -313,6 +333,39 @@ impl Connection {
             moved = true;
         }
         moved
+    }
+
+    fn poll_messages(&mut self, cx: &mut Context<'_>) -> Result<bool, ConnectionError> {
+        let client = &mut self.client;
+        let queued = client.subscriptions.queued_bytes();
+        let count = client
+            .subscriptions
+            .poll_messages(cx, client.protocol, &mut self.output)
+            .map_err(|_| ConnectionError::SlowSubscriber(queued))?;
+        let soft = self.server.parameters.subscriber_bytes_soft.load(Ordering::Relaxed);
+        if queued > soft {
+            self.poll_slow(queued, soft, cx)?;
+        } else {
+            self.slow_since = None;
+        }
+        self.server.metrics.delivered.increment(u64::try_from(count).unwrap_or(u64::MAX));
+        Ok(count > 0)
+    }
+
+    /// Ends a subscriber that has been above the soft limit for too long.
+    fn poll_slow(
+        &mut self,
+        queued: usize,
+        soft: usize,
+        cx: &mut Context<'_>,
+    ) -> Result<(), ConnectionError> {
+        let seconds = self.server.parameters.subscriber_seconds_max.load(Ordering::Relaxed);
+        let time = || Box::pin(tokio::time::sleep(Duration::from_secs(seconds)));
+        let is_late = self.slow_since.get_or_insert_with(time).as_mut().poll(cx).is_ready();
+        if is_late && seconds > 0 && self.client.subscriptions.queued_bytes() > soft {
+            return Err(ConnectionError::SlowSubscriber(queued));
+        }
+        Ok(())
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Result<bool, ConnectionError> {
@@ -345,7 +398,7 @@ impl Connection {
     fn on_input_end(&mut self) {
         self.input_ended = true;
         if matches!(self.running, Some(Running::Blocked { .. })) {
-            self.running = None;
+            self.leave();
             self.client.quits = true;
         }
     }
@@ -381,7 +434,7 @@ impl Connection {
         self.input_ended = true;
         self.held = None;
         if matches!(self.running, Some(Running::Blocked { .. })) {
-            self.running = None;
+            self.leave();
         }
         if self.running.is_none() {
             self.client.quits = true;
@@ -393,6 +446,7 @@ fn poll_blocked(
     blocked: &mut Blocked,
     until: Option<&mut Pin<Box<Sleep>>>,
     woken: Option<Unblock>,
+    (keys, client): (&Keys, u64),
     cx: &mut Context<'_>,
 ) -> Poll<Reply> {
     let answered = match &mut blocked.wait {
@@ -411,7 +465,7 @@ fn poll_blocked(
     }
     // An answer may have been sent since it was looked for; what it took must not be lost.
     if let Wait::Answer(receiver) = &mut blocked.wait {
-        receiver.close();
+        keys.stop_waiting(client);
         if let Ok(reply) = receiver.try_recv() {
             return Poll::Ready(reply);
         }

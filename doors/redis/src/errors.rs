@@ -4,7 +4,11 @@
 
 use std::error::Error;
 
-use posthouse_broker::{AlterTopicError, AppendFailure, CreateTopicError, LookupError};
+use posthouse_broker::{
+    AlterTopicError, AppendFailure, CreateTopicError, LookupError, PublishError, QueueError,
+    SubscribeError,
+};
+use posthouse_keyspace::KeyError;
 use posthouse_log::{DurabilityError, ReadError};
 
 use crate::codec::Reply;
@@ -36,6 +40,13 @@ pub(crate) enum CommandError {
     Database,
     #[error("NOPROTO unsupported protocol version")]
     Protocol,
+    #[error(
+        "MISCONF changes of keys cannot be kept: the node's log says why, and a restart is needed"
+    )]
+    KeysFailed,
+    /// A group of a stream is not there; who knows the names words it.
+    #[error("NOGROUP No such consumer group")]
+    NoGroup,
     /// Any other error of Redis, code and text.
     #[error("{0}")]
     Said(String),
@@ -54,6 +65,54 @@ impl CommandError {
 impl From<CommandError> for Reply {
     fn from(error: CommandError) -> Reply {
         Reply::Error(error.to_string())
+    }
+}
+
+impl From<QueueError> for CommandError {
+    fn from(error: QueueError) -> CommandError {
+        let text = chain(&error);
+        match error {
+            QueueError::NotFound { .. } => CommandError::NoGroup,
+            QueueError::Exists { .. }
+            | QueueError::UnknownOwner { .. }
+            | QueueError::Name { .. }
+            | QueueError::Window { .. }
+            | QueueError::Timeout { .. }
+            | QueueError::Deliveries
+            | QueueError::DeadLetterToItself(_)
+            | QueueError::DeadLetter(_)
+            | QueueError::Internal(_)
+            | QueueError::Limit { .. } => CommandError::Said(format!("ERR {text}")),
+            QueueError::Lookup(error) => error.into(),
+            QueueError::Read(error) => error.into(),
+            QueueError::Storage(_) => CommandError::Storage(text),
+        }
+    }
+}
+
+impl From<KeyError> for CommandError {
+    fn from(error: KeyError) -> CommandError {
+        let text = match error {
+            KeyError::WrongType => return CommandError::WrongType,
+            KeyError::NotInteger => return CommandError::NotInteger,
+            KeyError::NoSuchKey => return CommandError::NoSuchKey,
+            KeyError::NoSuchDatabase => return CommandError::Database,
+            KeyError::NotFloat => return CommandError::NotFloat,
+            KeyError::HashNotInteger => "ERR hash value is not an integer",
+            KeyError::HashNotFloat => "ERR hash value is not a float",
+            KeyError::Overflow => "ERR increment or decrement would overflow",
+            KeyError::NotFinite => "ERR increment would produce NaN or Infinity",
+            KeyError::ScoreNotANumber => "ERR resulting score is not a number (NaN)",
+            KeyError::IndexOutOfRange => "ERR index out of range",
+            KeyError::SameKey => "ERR source and destination objects are the same",
+            KeyError::TooLong => "ERR string exceeds maximum allowed size (proto-max-bulk-len)",
+            KeyError::NotHyperLogLog => "WRONGTYPE Key is not a valid HyperLogLog string value.",
+            KeyError::DamagedHyperLogLog => "INVALIDOBJ Corrupted HLL object detected",
+            KeyError::BadDump => "ERR DUMP payload version or checksum are wrong",
+            KeyError::KeyExists => "BUSYKEY Target key name already exists.",
+            KeyError::NotSortable => "ERR One or more scores can't be converted into double",
+        };
+        CommandError::said(text)
     }
 }
 
@@ -93,6 +152,28 @@ impl From<AppendFailure> for CommandError {
             }
             AppendFailure::Create { source, .. } => (*source).into(),
             AppendFailure::Append(_) | AppendFailure::Durability(_) => CommandError::Storage(text),
+        }
+    }
+}
+
+impl From<PublishError> for CommandError {
+    fn from(error: PublishError) -> CommandError {
+        let text = chain(&error);
+        match error {
+            PublishError::Append(error) => error.into(),
+            PublishError::Denied(_) => CommandError::Said(format!("NOPERM {text}")),
+        }
+    }
+}
+
+impl From<SubscribeError> for CommandError {
+    fn from(error: SubscribeError) -> CommandError {
+        let text = chain(&error);
+        match error {
+            SubscribeError::Denied(_) => CommandError::Said(format!("NOPERM {text}")),
+            SubscribeError::PatternTooLong { .. }
+            | SubscribeError::TooMany { .. }
+            | SubscribeError::Stopped => CommandError::Said(format!("ERR {text}")),
         }
     }
 }

@@ -13,7 +13,7 @@ mod errors;
 mod execution;
 #[doc(hidden)]
 pub mod fuzz;
-mod glob;
+mod keys;
 mod metrics;
 mod output;
 mod parameters;
@@ -22,7 +22,10 @@ mod serve;
 mod server;
 mod slowlog;
 mod statistics;
+mod streams;
+mod subscriptions;
 mod table;
 
 pub use config::RedisConfig;
+pub use keys::KeysDurability;
 pub use serve::serve;

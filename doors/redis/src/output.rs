@@ -82,16 +82,21 @@ impl Output {
         }
     }
 
+    /// Moves everything to a buffer.
+    pub(crate) fn drain_into(&mut self, buffer: &mut BytesMut) {
+        for piece in self.pieces.drain(..) {
+            buffer.extend_from_slice(&piece);
+        }
+        buffer.extend_from_slice(&self.tail.split());
+        self.len = 0;
+    }
+
     /// Everything, for tests.
     #[cfg(test)]
     pub(crate) fn take_all(&mut self) -> Vec<u8> {
-        let mut all = Vec::new();
-        for piece in self.pieces.drain(..) {
-            all.extend_from_slice(&piece);
-        }
-        all.extend_from_slice(&self.tail.split());
-        self.len = 0;
-        all
+        let mut all = BytesMut::new();
+        self.drain_into(&mut all);
+        all.to_vec()
     }
 
     fn close_tail(&mut self) {

@@ -51,7 +51,7 @@ pub(crate) struct Shown {
     pub(crate) name: Bytes,
     pub(crate) library: Bytes,
     pub(crate) library_version: Bytes,
-    pub(crate) db: u32,
+    pub(crate) db: u8,
     pub(crate) protocol: i64,
     pub(crate) channels: usize,
     pub(crate) patterns: usize,

@@ -8,19 +8,35 @@ use tokio_util::sync::CancellationToken;
 
 use crate::RedisConfig;
 use crate::connection;
+use crate::keys::Keys;
 use crate::server::Server;
 
-/// Serves Redis clients until `shutdown`.
+/// Reads the keys back and serves Redis clients until `shutdown`.
+///
+/// Ends at once when the keys cannot be read; the log says why.
 pub async fn serve(
     listener: Listener,
     broker: Arc<Broker>,
     config: RedisConfig,
     shutdown: CancellationToken,
 ) {
+    let keys = match Keys::open(&broker, config.keys_durability).await {
+        Ok(keys) => keys,
+        Err(error) => {
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(error, "keys cannot be read back");
+            return;
+        }
+    };
     let address = listener.local_address();
     let limits = config.connections;
-    let server = Server::new(broker, config, address);
-    listener
-        .serve(limits, shutdown, |accepted| connection::run(accepted, Arc::clone(&server)))
-        .await;
+    let server = Server::new(broker, Arc::clone(&keys), config, address);
+    let stopping = CancellationToken::new();
+    let background = tokio::spawn(keys.run(stopping.clone()));
+    let handle = |accepted| connection::run(accepted, Arc::clone(&server));
+    listener.serve(limits, shutdown, handle).await;
+    stopping.cancel();
+    if let Err(failure) = background.await {
+        tracing::error!(%failure, "the task that keeps keys panicked");
+    }
 }

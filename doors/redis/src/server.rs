@@ -8,11 +8,13 @@ use posthouse_broker::Broker;
 use posthouse_types::Principal;
 
 use crate::RedisConfig;
+use crate::keys::Keys;
 use crate::metrics::Metrics;
 use crate::parameters::Parameters;
 use crate::registry::Registry;
 use crate::slowlog::SlowLog;
 use crate::statistics::Statistics;
+use crate::streams::Streams;
 
 /// The version of Redis whose commands and errors these are, which clients look at.
 pub(crate) const REDIS_VERSION: &str = "7.0.15";
@@ -25,6 +27,8 @@ pub(crate) struct Server {
     pub(crate) config: RedisConfig,
     pub(crate) address: SocketAddr,
     pub(crate) parameters: Parameters,
+    pub(crate) keys: Arc<Keys>,
+    pub(crate) streams: Streams,
     pub(crate) clients: Arc<Registry>,
     pub(crate) statistics: Statistics,
     pub(crate) slowlog: SlowLog,
@@ -36,6 +40,7 @@ impl Server {
     /// A door that is about to open.
     pub(crate) fn new(
         broker: Arc<Broker>,
+        keys: Arc<Keys>,
         config: RedisConfig,
         address: SocketAddr,
     ) -> Arc<Server> {
@@ -44,6 +49,8 @@ impl Server {
             broker,
             principal: Principal::anonymous(),
             parameters: Parameters::new(&config),
+            keys,
+            streams: Streams::new(),
             config,
             address,
             clients: Arc::default(),

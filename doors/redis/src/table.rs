@@ -9,12 +9,14 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
+use posthouse_keyspace::Database;
 use tokio::sync::oneshot;
 
 use crate::client::Client;
 use crate::codec::Reply;
 use crate::commands;
 use crate::errors::CommandError;
+use crate::keys::KeysGuard;
 use crate::server::Server;
 
 /// Every family of commands.
@@ -25,6 +27,10 @@ static FAMILIES: &[&[CommandSpec]] = &[
     commands::config::COMMANDS,
     commands::info::COMMANDS,
     commands::server::COMMANDS,
+    commands::pubsub::COMMANDS,
+    commands::streams::COMMANDS,
+    commands::stream_info::COMMANDS,
+    commands::stream_groups::COMMANDS,
 ];
 
 /// A command.
@@ -101,10 +107,26 @@ pub(crate) struct Call<'a> {
     pub(crate) server: &'a Arc<Server>,
     /// What this connection remembers.
     pub(crate) client: &'a mut Client,
+    /// The keys, once they have been asked for; held until the command, or the transaction, is done.
+    pub(crate) held: Option<KeysGuard<'a>>,
     /// When the batch of requests that this is one of began to run.
     pub(crate) now: Instant,
     /// `EXEC` is running it: it must not wait for other clients.
     pub(crate) in_transaction: bool,
+}
+
+impl<'a> Call<'a> {
+    /// The keys, which are now this command's alone.
+    pub(crate) fn keys(&mut self) -> &mut KeysGuard<'a> {
+        let server = self.server;
+        self.held.get_or_insert_with(|| server.keys.lock())
+    }
+
+    /// The client's database.
+    pub(crate) fn database(&mut self) -> Database<'_> {
+        let index = self.client.db;
+        self.keys().database(index)
+    }
 }
 
 /// Where a command's keys are among its arguments.

@@ -25,6 +25,9 @@ pub(crate) struct ServeArgs {
     /// Kafka door [default: 127.0.0.1:9092]
     #[arg(long, value_name = "ADDR|off", help_heading = "Doors")]
     kafka: Option<String>,
+    /// Redis door [default: 127.0.0.1:6379]
+    #[arg(long, value_name = "ADDR|off", help_heading = "Doors")]
+    redis: Option<String>,
     /// HTTP door [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR|off", help_heading = "Doors")]
     http: Option<String>,
@@ -115,6 +118,7 @@ impl ServeArgs {
         for (key, value, flag) in [
             ("data_dir", path(&self.data_dir), "--data-dir"),
             ("kafka.address", self.kafka.clone(), "--kafka"),
+            ("redis.address", self.redis.clone(), "--redis"),
             ("http.address", self.http.clone(), "--http"),
             ("postgres.address", self.postgres.clone(), "--postgres"),
             ("kafka.advertise", self.kafka_advertise.clone(), "--kafka-advertise"),

@@ -22,6 +22,7 @@ use posthouse_kafka::KafkaConfig;
 use posthouse_log::LocalConfig;
 use posthouse_postgres::PostgresConfig;
 use posthouse_query::QueryConfig;
+use posthouse_redis::RedisConfig;
 
 /// The defaults, annotated, as a file to start one's own from.
 pub const DEFAULT_TOML: &str = include_str!("../../config/default.toml");
@@ -37,6 +38,8 @@ pub struct Config {
     pub broker: BrokerConfig,
     /// The Kafka door. What it advertises and its drain follow from [`NodeConfig`].
     pub kafka: KafkaConfig,
+    /// The Redis door. Its drain follows from [`NodeConfig`].
+    pub redis: RedisConfig,
     /// The HTTP door.
     pub http: HttpConfig,
     /// The Postgres door.
@@ -53,6 +56,7 @@ impl Default for Config {
             node,
             broker: BrokerConfig::default(),
             kafka: KafkaConfig::default(),
+            redis: RedisConfig::default(),
             http: HttpConfig::default(),
             postgres: PostgresConfig::default(),
             query: QueryConfig::default(),

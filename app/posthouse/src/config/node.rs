@@ -26,6 +26,8 @@ pub struct NodeConfig {
     pub kafka_address: DoorAddress,
     /// Where Kafka clients are told to connect; the bound address when `None`.
     pub kafka_advertise: Option<HostPort>,
+    /// The Redis door.
+    pub redis_address: DoorAddress,
     /// The HTTP door.
     pub http_address: DoorAddress,
     /// The Postgres door.
@@ -44,6 +46,7 @@ impl Default for NodeConfig {
             log_format: LogFormat::Text,
             kafka_address: DoorAddress::loopback(9092),
             kafka_advertise: None,
+            redis_address: DoorAddress::loopback(6379),
             http_address: DoorAddress::loopback(8080),
             postgres_address: DoorAddress::loopback(5432),
         }

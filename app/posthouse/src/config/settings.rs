@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use posthouse_log::{CleanupPolicy, Durability, TimestampType};
 use posthouse_query::{FileAccess, QueryConfig};
+use posthouse_redis::KeysDurability;
 use posthouse_types::ByteSize;
 
 use super::value::SettingValue;
@@ -128,6 +129,24 @@ pub(crate) static SETTINGS: &[Setting] = &[
         "Most bytes of records in one fetch response. Kafka's `fetch.max.bytes`."),
     setting!("kafka.fetch_wait_max", kafka.fetch_wait_max: Duration,
         "Longest that a fetch waits, whatever the client asks for."),
+    setting!("redis.address", node.redis_address: DoorAddress,
+        "Where Redis clients connect.", flag "--redis"),
+    setting!("redis.connections_max", redis.connections.connections_max: usize,
+        "Connections at once; further ones are closed. Redis's `maxclients`.", from 1),
+    setting!("redis.keys_durability", redis.keys_durability: KeysDurability,
+        "When a command that changed keys is answered: at once, its change being on the disk within a second (`everysec`), or when it is there (`always`). Redis's `appendfsync`."),
+    setting!("redis.argument_bytes_max", redis.argument_bytes_max: ByteSize,
+        "A longer argument ends its connection. Redis's `proto-max-bulk-len`."),
+    setting!("redis.request_bytes_max", redis.request_bytes_max: ByteSize,
+        "A longer request ends its connection. Redis's `client-query-buffer-limit`."),
+    setting!("redis.unread_bytes_max", redis.unread_bytes_max: ByteSize,
+        "A client with more replies that it has not read is disconnected. Redis's `client-output-buffer-limit normal`, hard."),
+    setting!("redis.subscriber_bytes_max", redis.subscriber_bytes_max: ByteSize,
+        "A subscriber with more messages that it has not read is disconnected. Redis's `client-output-buffer-limit pubsub`, hard."),
+    setting!("redis.subscriber_bytes_soft", redis.subscriber_bytes_soft: ByteSize,
+        "A subscriber with more for `redis.subscriber_soft_time` is disconnected. Redis's `client-output-buffer-limit pubsub`, soft."),
+    setting!("redis.subscriber_soft_time", redis.subscriber_soft_time: Duration,
+        "How long a subscriber may be above `redis.subscriber_bytes_soft`, in whole seconds."),
     setting!("http.address", node.http_address: DoorAddress,
         "Where HTTP clients and the command line connect.", flag "--http"),
     setting!("http.connections_max", http.connections_max: usize,

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use posthouse_log::{CleanupPolicy, Durability, TimestampType};
 use posthouse_query::FileAccess;
+use posthouse_redis::KeysDurability;
 use posthouse_types::ByteSize;
 
 /// A value that a setting may hold.
@@ -180,6 +181,9 @@ macro_rules! named_value {
         }
     };
 }
+
+named_value!(KeysDurability, "`everysec` or `always`",
+    "everysec" => KeysDurability::EverySecond, "always" => KeysDurability::Always);
 
 named_value!(Durability, "`fsync` or `relaxed`",
     "fsync" => Durability::Fsync, "relaxed" => Durability::Relaxed);

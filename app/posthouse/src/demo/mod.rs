@@ -102,6 +102,7 @@ fn config(args: &DemoArgs) -> (Config, Vec<&'static str>) {
     let node = &mut config.node;
     for (door, address) in [
         ("kafka", &mut node.kafka_address),
+        ("redis", &mut node.redis_address),
         ("http", &mut node.http_address),
         ("postgres", &mut node.postgres_address),
     ] {

@@ -47,6 +47,7 @@ pub(super) async fn resolve(
 ) -> Result<Vec<(&'static str, SocketAddr)>, AddressError> {
     let doors = [
         ("kafka", &config.kafka_address),
+        ("redis", &config.redis_address),
         ("http", &config.http_address),
         ("postgres", &config.postgres_address),
     ];
@@ -89,6 +90,7 @@ mod tests {
     async fn kafka_at(address: &str, change: impl FnOnce(&mut NodeConfig)) -> Result<(), String> {
         let mut config = NodeConfig {
             kafka_address: address.parse().unwrap(),
+            redis_address: DoorAddress::Off,
             http_address: DoorAddress::Off,
             postgres_address: DoorAddress::Off,
             ..NodeConfig::default()

@@ -170,6 +170,11 @@ impl Running {
                 let config = kafka_config(config, &listener);
                 self.doors.spawn(posthouse_kafka::serve(listener, broker, config, shutdown))
             }
+            "redis" => {
+                let mut redis = config.redis.clone();
+                redis.connections.drain_timeout = drain_timeout;
+                self.doors.spawn(posthouse_redis::serve(listener, broker, redis, shutdown))
+            }
             "http" => {
                 let config = posthouse_http::HttpConfig { drain_timeout, ..config.http.clone() };
                 self.doors.spawn(posthouse_http::serve(listener, broker, query, config, shutdown))

@@ -20,6 +20,7 @@ async fn refused(change: impl FnOnce(&mut posthouse::config::Config)) -> String 
 async fn a_node_that_nobody_could_reach_does_not_start() {
     let error = refused(|config| {
         config.node.kafka_address = DoorAddress::Off;
+        config.node.redis_address = DoorAddress::Off;
         config.node.http_address = DoorAddress::Off;
         config.node.postgres_address = DoorAddress::Off;
     })

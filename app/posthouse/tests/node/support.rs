@@ -27,6 +27,7 @@ pub(crate) fn config(directory: &TempDir) -> Config {
     let mut config = Config::default();
     config.node.data_dir = directory.path().join("data");
     config.node.kafka_address = free_port();
+    config.node.redis_address = free_port();
     config.node.http_address = free_port();
     config.node.postgres_address = free_port();
     config

@@ -14,6 +14,7 @@ use super::Topic;
 const CATALOG_ID: TopicId = TopicId(Uuid::from_u128(1));
 const OFFSETS_ID: TopicId = TopicId(Uuid::from_u128(2));
 const QUEUES_ID: TopicId = TopicId(Uuid::from_u128(3));
+const KEYS_ID: TopicId = TopicId(Uuid::from_u128(4));
 
 /// The catalog's one partition.
 pub(crate) const CATALOG_PARTITION: PartitionId =
@@ -52,9 +53,18 @@ pub(crate) fn queues_partition(index: u32) -> PartitionId {
     PartitionId { topic: QUEUES_ID, index: PartitionIndex::new(index) }
 }
 
+/// The one partition of `__posthouse_keys`.
+pub(crate) const KEYS_PARTITION: PartitionId =
+    PartitionId { topic: KEYS_ID, index: PartitionIndex::ZERO };
+
+/// `__posthouse_keys`.
+pub(crate) fn keys_topic() -> Topic {
+    internal_topic(KEYS_ID, "__posthouse_keys", 1)
+}
+
 /// Whether a topic is one of these.
 pub(crate) fn is_internal(topic: TopicId) -> bool {
-    [CATALOG_ID, OFFSETS_ID, QUEUES_ID].contains(&topic)
+    [CATALOG_ID, OFFSETS_ID, QUEUES_ID, KEYS_ID].contains(&topic)
 }
 
 /// Small segments, so that cutting the head gives space back; no retention; always synced.

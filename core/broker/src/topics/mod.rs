@@ -6,6 +6,7 @@ mod alter;
 mod create;
 mod delete;
 mod internal;
+mod keys;
 mod open;
 mod query;
 mod settings;
@@ -18,7 +19,8 @@ pub use types::{
 };
 
 pub(crate) use internal::{
-    CATALOG_PARTITION, OFFSETS_PARTITIONS, QUEUES_PARTITIONS, catalog_topic, internal_log_config,
-    is_internal, offsets_partition, offsets_topic, queues_partition, queues_topic,
+    CATALOG_PARTITION, KEYS_PARTITION, OFFSETS_PARTITIONS, QUEUES_PARTITIONS, catalog_topic,
+    internal_log_config, is_internal, keys_topic, offsets_partition, offsets_topic,
+    queues_partition, queues_topic,
 };
 pub(crate) use table::{OpenTopic, TopicTable};

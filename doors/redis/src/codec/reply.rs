@@ -49,6 +49,8 @@ pub(crate) enum Reply {
     Array(Vec<Reply>),
     /// Names with values.
     Map(Vec<(Reply, Reply)>),
+    /// Names with values; in version 2 an array of pairs.
+    PairedMap(Vec<(Reply, Reply)>),
     /// Replies in no order.
     Set(Vec<Reply>),
     /// A number with a fraction.
@@ -97,6 +99,15 @@ impl Reply {
             Reply::Set(items) => sequence(if v3 { b'~' } else { b'*' }, items, protocol, out),
             Reply::Push(items) => sequence(if v3 { b'>' } else { b'*' }, items, protocol, out),
             Reply::Map(pairs) => map(pairs, protocol, out),
+            Reply::PairedMap(pairs) if v3 => map(pairs, protocol, out),
+            Reply::PairedMap(pairs) => {
+                integer(b'*', length(pairs.len()), out);
+                for (name, value) in pairs {
+                    integer(b'*', 2, out);
+                    name.write(protocol, out);
+                    value.write(protocol, out);
+                }
+            }
             Reply::Double(value) if v3 => line(b',', format_double(*value).as_bytes(), out),
             Reply::Double(value) => bulk(b'$', &Bytes::from(format_double(*value)), out),
             Reply::Boolean(value) if v3 => line(b'#', if *value { b"t" } else { b"f" }, out),
@@ -215,6 +226,11 @@ mod tests {
         check(&Reply::Verbatim("hi".into()), "$2\r\nhi\r\n", "=6\r\ntxt:hi\r\n");
         check(&Reply::Set(vec![1.into()]), "*1\r\n:1\r\n", "~1\r\n:1\r\n");
         check(&Reply::Push(vec![1.into()]), "*1\r\n:1\r\n", ">1\r\n:1\r\n");
+        check(
+            &Reply::PairedMap(vec![(1.into(), 2.into())]),
+            "*1\r\n*2\r\n:1\r\n:2\r\n",
+            "%1\r\n:1\r\n:2\r\n",
+        );
         check(&Reply::Map(vec![(1.into(), 2.into())]), "*2\r\n:1\r\n:2\r\n", "%1\r\n:1\r\n:2\r\n");
     }
 }

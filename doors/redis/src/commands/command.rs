@@ -123,7 +123,9 @@ fn list(by: &[u8], value: &Bytes) -> Result<Reply, CommandError> {
         return Ok(names(&|spec| categories(spec).any(|category| category == wanted)));
     }
     if is(by, "pattern") {
-        return Ok(names(&|spec| crate::glob::matches(wanted.as_bytes(), spec.name.as_bytes())));
+        return Ok(names(&|spec| {
+            posthouse_keyspace::glob_matches(wanted.as_bytes(), spec.name.as_bytes())
+        }));
     }
     if is(by, "module") {
         return Ok(Reply::Array(Vec::new()));

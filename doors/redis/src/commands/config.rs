@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
+use posthouse_keyspace::DATABASES;
 
 use crate::codec::Reply;
 use crate::commands::text;
 use crate::errors::CommandError;
+use crate::keys::KeysDurability;
+use crate::parameters;
 use crate::parameters::{parse_number, refused};
 use crate::server::Server;
 use crate::table::{Call, CommandSpec, Flags, Handler};
-use crate::{glob, parameters};
 
 pub(crate) const COMMANDS: &[CommandSpec] =
     &[CommandSpec::new("config", -2, "server", Handler::Now(config))
@@ -49,8 +51,9 @@ fn config(call: &mut Call<'_>, arguments: &[Bytes]) -> Result<Reply, CommandErro
 fn get(server: &Server, patterns: &[Bytes]) -> Reply {
     let patterns: Vec<Vec<u8>> =
         patterns.iter().map(|pattern| pattern.to_ascii_lowercase()).collect();
-    let matches =
-        |name: &str| patterns.iter().any(|pattern| glob::matches(pattern, name.as_bytes()));
+    let matches = |name: &str| {
+        patterns.iter().any(|pattern| posthouse_keyspace::glob_matches(pattern, name.as_bytes()))
+    };
     let all = all(server).into_iter().filter(|(name, _)| matches(name));
     Reply::Map(all.map(|(name, value)| (Reply::text(name), Reply::bulk(value))).collect())
 }
@@ -60,7 +63,9 @@ fn all(server: &Server) -> BTreeMap<&'static str, String> {
     let slowlog = &server.slowlog;
     all.insert("bind", server.address.ip().to_string());
     all.insert("port", server.address.port().to_string());
-    all.insert("databases", server.config.databases.to_string());
+    all.insert("databases", DATABASES.to_string());
+    let durability = server.keys.durability();
+    all.insert("appendfsync", durability.redis_name().to_owned());
     all.insert("maxclients", server.config.connections.connections_max.to_string());
     all.insert("slowlog-max-len", slowlog.len_max.load(Ordering::Relaxed).to_string());
     all.insert("slowlog-log-slower-than", slowlog.threshold_us.load(Ordering::Relaxed).to_string());
@@ -101,6 +106,11 @@ fn set_one(server: &Server, name: &str, value: &str) -> Result<(), String> {
     match name {
         "slowlog-log-slower-than" => {
             server.slowlog.threshold_us.store(parse_number(value, -1)?, Ordering::Relaxed);
+        }
+        "appendfsync" => {
+            let durability = KeysDurability::parse(value)
+                .ok_or("argument must be one of the following: everysec, always")?;
+            server.keys.set_durability(durability);
         }
         "slowlog-max-len" => {
             server.slowlog.len_max.store(parse_number(value, 0)?, Ordering::Relaxed);

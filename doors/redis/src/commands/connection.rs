@@ -1,6 +1,7 @@
 //! The connection itself: `HELLO`, `AUTH`, `PING`, `SELECT`, `QUIT` and their like.
 
 use bytes::Bytes;
+use posthouse_keyspace::DatabaseIndex;
 
 use crate::codec::{Protocol, Reply, parse_integer};
 use crate::commands::{client, integer, is};
@@ -137,13 +138,10 @@ fn ping(call: &mut Call<'_>, arguments: &[Bytes]) -> Result<Reply, CommandError>
 }
 
 fn select(call: &mut Call<'_>, arguments: &[Bytes]) -> Result<Reply, CommandError> {
-    let index = integer(&arguments[1])
-        .map_err(|_| CommandError::said("ERR invalid DB index"))
-        .map(u32::try_from)?;
-    let db =
-        index.ok().filter(|db| *db < call.server.config.databases).ok_or(CommandError::Database)?;
+    let index = integer(&arguments[1]).map_err(|_| CommandError::said("ERR invalid DB index"))?;
+    let db = DatabaseIndex::new(index)?;
     call.client.db = db;
-    call.client.handle.describe(|shown| shown.db = db);
+    call.client.handle.describe(|shown| shown.db = db.get());
     Ok(Reply::OK)
 }
 
@@ -153,6 +151,11 @@ fn quit(call: &mut Call<'_>, _: &[Bytes]) -> Result<Reply, CommandError> {
 }
 
 fn reset(call: &mut Call<'_>, _: &[Bytes]) -> Result<Outcome, CommandError> {
+    if !call.client.watched.is_empty() {
+        let server = call.server;
+        let held = call.held.get_or_insert_with(|| server.keys.lock());
+        call.client.unwatch(held.keyspace());
+    }
     call.client.reset();
     Ok(Outcome::Reply(Reply::Simple("RESET")))
 }

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
+use posthouse_keyspace::DatabaseIndex;
 
 use crate::codec::Reply;
 use crate::commands::text;
@@ -156,8 +157,17 @@ fn cpu(_: &Call<'_>) -> String {
     out
 }
 
-fn keyspace(_: &Call<'_>) -> String {
-    String::new()
+fn keyspace(call: &Call<'_>) -> String {
+    let mut keys = call.server.keys.lock();
+    let mut out = String::new();
+    for index in DatabaseIndex::all() {
+        let (count, expires) = keys.keyspace().sizes(index);
+        if count > 0 {
+            let _ = write!(out, "db{}:keys={count},expires={expires},avg_ttl=0\r\n", index.get());
+        }
+    }
+    keys.release();
+    out
 }
 
 /// This process's memory; 0 where the system does not tell.

@@ -5,6 +5,12 @@ pub(crate) mod command;
 pub(crate) mod config;
 pub(crate) mod connection;
 pub(crate) mod info;
+mod stream_arguments;
+pub(crate) mod stream_groups;
+pub(crate) mod stream_info;
+pub(crate) mod streams;
+
+pub(crate) mod pubsub;
 pub(crate) mod server;
 
 mod arguments;
@@ -17,6 +23,8 @@ use bytes::Bytes;
 
 use crate::codec::Reply;
 use crate::errors::CommandError;
+use crate::execution::Execution;
+use crate::keys::KeysGuard;
 use crate::table::{self, Call, CommandSpec, Entry, Flags, Handler, Outcome, Queued};
 
 /// Checks a request, and runs it or queues it.
@@ -44,7 +52,15 @@ pub(crate) fn dispatch(
         call.client.handle.describe(|shown| shown.queued = queued);
         return Outcome::Reply(Reply::Simple("QUEUED"));
     }
-    let outcome = run(call, spec, &arguments);
+    if spec.flags.has(Flags::WRITE) && call.server.keys.has_failed() {
+        return Outcome::Reply(refused(call, Some(entry.index), CommandError::KeysFailed));
+    }
+    let mut outcome = run(call, spec, &arguments);
+    if let Outcome::Execute(queued) = outcome {
+        let execution = Execution::begin(&queued, call);
+        outcome = Outcome::Later(Box::pin(execution.finish()));
+    }
+    outcome = settle(call, outcome);
     let took = call.server.broker.clock().now().saturating_duration_since(call.now);
     note(call, entry, &arguments, took);
     if let Outcome::Reply(Reply::Error(text)) = &outcome {
@@ -52,6 +68,27 @@ pub(crate) fn dispatch(
         call.server.statistics.failed(Some(entry.index), text);
     }
     outcome
+}
+
+/// Gives the keys back, and lets the answer wait for the disk where it has to.
+fn settle(call: &mut Call<'_>, outcome: Outcome) -> Outcome {
+    let Some(settled) = call.held.take().and_then(KeysGuard::release) else { return outcome };
+    match outcome {
+        Outcome::Reply(reply) => Outcome::Accepted(Box::pin(async move {
+            match settled.await {
+                Ok(()) => reply,
+                Err(error) => CommandError::from(error).into(),
+            }
+        })),
+        Outcome::Later(answer) => Outcome::Later(Box::pin(async move {
+            match settled.await {
+                Ok(()) => answer.await,
+                Err(error) => CommandError::from(error).into(),
+            }
+        })),
+        // A client that waits is answered from what another command changed.
+        other => other,
+    }
 }
 
 /// Runs a command that has been checked.
@@ -72,6 +109,12 @@ fn check(
     let spec = entry.spec;
     if !spec.takes(arguments.len()) {
         return Err(CommandError::Arity(spec.name.to_owned()));
+    }
+    if call.client.is_restricted() && !spec.flags.has(Flags::SUBSCRIBED) {
+        return Err(CommandError::Said(format!(
+            "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context",
+            spec.name
+        )));
     }
     if call.client.transaction.is_some() && spec.flags.has(Flags::NO_MULTI) {
         return Err(CommandError::said("ERR Command not allowed inside a transaction"));

@@ -1,0 +1,98 @@
+//! Keys that have been taken, and what happens when they are given back.
+
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use parking_lot::MutexGuard;
+use posthouse_keyspace::{ClientId, Database, DatabaseIndex, Keyspace, Served, Wait};
+use posthouse_log::DurabilityError;
+use posthouse_types::Timestamp;
+use tokio::sync::oneshot;
+
+use super::{Inner, Keys, KeysDurability, PENDING_BYTES_MAX, Waiter};
+use crate::codec::Reply;
+use crate::table;
+
+/// The keys, held by one command or one transaction. Give them back by [`KeysGuard::release`].
+pub(crate) struct KeysGuard<'a> {
+    keys: &'a Keys,
+    inner: MutexGuard<'a, Inner>,
+    now: Timestamp,
+}
+
+/// A wait for the disk.
+pub(crate) type Settled = BoxFuture<'static, Result<(), DurabilityError>>;
+
+impl<'a> KeysGuard<'a> {
+    pub(super) fn new(keys: &'a Keys) -> KeysGuard<'a> {
+        let inner = keys.inner.lock();
+        KeysGuard { keys, inner, now: keys.clock.wall() }
+    }
+
+    /// The moment at which everything happens while the keys are held.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// All databases.
+    pub(crate) fn keyspace(&mut self) -> &mut Keyspace {
+        &mut self.inner.keyspace
+    }
+
+    /// One database, at this moment.
+    pub(crate) fn database(&mut self, index: DatabaseIndex) -> Database<'_> {
+        self.inner.keyspace.database(index, self.now)
+    }
+
+    /// Makes a client wait until one of `keys` has something; `reply` words what it then gets.
+    pub(crate) fn wait(
+        &mut self,
+        client: u64,
+        index: DatabaseIndex,
+        keys: &[&[u8]],
+        wait: Wait,
+        timeout: Option<Duration>,
+        (on_timeout, reply): (Reply, fn(Served) -> Reply),
+    ) -> table::Blocked {
+        let client = ClientId(client);
+        let (answer, receiver) = oneshot::channel();
+        self.inner.keyspace.wait(client, index, keys, wait);
+        self.inner.waiters.insert(client, Waiter { answer, reply });
+        table::Blocked { wait: table::Wait::Answer(receiver), timeout, on_timeout }
+    }
+
+    /// Gives the keys back: waiting clients are served, and changes are on their way to the log.
+    /// `Some` when whoever saw the keys has to wait for the disk before it tells anyone.
+    pub(crate) fn release(mut self) -> Option<Settled> {
+        self.serve_waiting();
+        let effects = self.inner.keyspace.take_effects();
+        for effect in &effects {
+            effect.encode(&mut self.inner.pending);
+        }
+        let always = self.keys.durability() == KeysDurability::Always;
+        let keys = self.keys;
+        if always || self.inner.pending.len() >= PENDING_BYTES_MAX {
+            self.inner.write(keys);
+        }
+        if self.inner.snapshot_due() {
+            keys.wake.notify_one();
+        }
+        let until = self.inner.written;
+        let settled = !always || keys.log.ends().durable_end >= until;
+        drop(self.inner);
+        if settled { None } else { Some(keys.durable(until)) }
+    }
+
+    fn serve_waiting(&mut self) {
+        if self.inner.waiters.is_empty() {
+            return;
+        }
+        let now = self.now;
+        for (client, served) in self.inner.keyspace.serve_waiting(now) {
+            if let Some(Waiter { answer, reply }) = self.inner.waiters.remove(&client) {
+                // A client that is gone takes what it was served with it, as in Redis.
+                let _ = answer.send(reply(served));
+            }
+        }
+    }
+}
