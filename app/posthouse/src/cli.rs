@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{backup, config, consume, group, produce, serve, sql, topic};
+use crate::commands::{backup, config, consume, group, produce, queue, serve, sql, topic};
 use crate::demo;
 use crate::exit::{CODES, Code, Failure};
 
@@ -38,6 +38,8 @@ enum Command {
     Consume(consume::ConsumeArgs),
     /// List, describe, reset and delete consumer groups
     Group(group::GroupArgs),
+    /// List, make, describe, move and delete queues
+    Queue(queue::QueueArgs),
     /// Ask in SQL; without a query, a prompt
     Sql(sql::SqlArgs),
     /// Start a node, load a year of flights, and answer questions about them
@@ -81,6 +83,7 @@ impl Cli {
             Command::Consume(args) => block_on(consume::run(args)),
             Command::Demo(args) => demo::run(args),
             Command::Group(args) => block_on(group::run(args)),
+            Command::Queue(args) => block_on(queue::run(args)),
             Command::Sql(args) => block_on(sql::run(args)),
         }
     }

@@ -135,13 +135,14 @@ impl Client {
 impl Problem {
     pub(crate) fn into_failure(self) -> Failure {
         let code = match self.code.as_str() {
-            "unknown_topic" | "unknown_group" | "unknown_partition" | "topic_exists"
-            | "topic_alias_taken" => Code::Named,
+            "unknown_topic" | "unknown_group" | "unknown_partition" | "unknown_queue"
+            | "topic_exists" | "topic_alias_taken" | "queue_exists" => Code::Named,
             "invalid_parameter"
             | "invalid_config"
             | "invalid_topic_name"
             | "invalid_partitions"
             | "invalid_schema"
+            | "invalid_queue"
             | "offset_out_of_range" => Code::Usage,
             "no_posthouse" => Code::Unreachable,
             _ => Code::Failed,
@@ -152,6 +153,7 @@ impl Problem {
                 "`posthouse topic list` lists the topics, `posthouse topic create NAME` makes one",
             ),
             "unknown_group" => failure.hint("`posthouse group list` lists the groups"),
+            "unknown_queue" => failure.hint("`posthouse queue list` lists the queues"),
             "invalid_config" => {
                 failure.hint("`posthouse topic describe NAME` lists every setting that acts")
             }

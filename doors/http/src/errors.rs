@@ -2,6 +2,8 @@
 //!
 //! The `code` of a problem is stable and made for programs; `detail` and `help` are for people.
 
+mod queues;
+
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};

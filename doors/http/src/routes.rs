@@ -16,7 +16,7 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::commands::{consume, groups, health, index, produce, sql, topics};
+use crate::commands::{consume, groups, health, index, produce, queues, queues_work, sql, topics};
 use crate::errors::Problem;
 use crate::{HttpConfig, metrics};
 
@@ -68,6 +68,15 @@ fn documented() -> OpenApiRouter<Door> {
         .routes(routes!(groups::list))
         .routes(routes!(groups::describe, groups::delete))
         .routes(routes!(groups::set_offsets))
+        .routes(routes!(queues::list))
+        .routes(routes!(queues::create, queues::describe, queues::alter, queues::delete))
+        .routes(routes!(queues::owners))
+        .routes(routes!(queues_work::lease))
+        .routes(routes!(queues_work::ack))
+        .routes(routes!(queues_work::release))
+        .routes(routes!(queues_work::reject))
+        .routes(routes!(queues_work::extend))
+        .routes(routes!(queues_work::pending))
         .routes(routes!(sql::run))
 }
 
@@ -183,7 +192,14 @@ mod tests {
     #[test]
     fn the_document_describes_every_family() {
         let document = serde_json::to_value(openapi()).unwrap();
-        for path in ["/topics", "/topics/{name}/records", "/groups/{group}", "/sql", "/metrics"] {
+        for path in [
+            "/topics",
+            "/topics/{name}/records",
+            "/groups/{group}",
+            "/queues/{topic}/{group}/lease",
+            "/sql",
+            "/metrics",
+        ] {
             assert!(document["paths"][path].is_object(), "{path}");
         }
         assert!(document["components"]["schemas"]["Problem"].is_object());

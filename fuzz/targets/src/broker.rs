@@ -10,6 +10,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "broker_catalog_snapshot", run: fuzz::catalog_snapshot },
     Target { name: "broker_offsets_command", run: fuzz::offsets_command },
     Target { name: "broker_offsets_snapshot", run: fuzz::offsets_snapshot },
+    Target { name: "broker_queues_command", run: fuzz::queues_command },
+    Target { name: "broker_queues_snapshot", run: fuzz::queues_snapshot },
     Target { name: "broker_state_record", run: fuzz::state_record },
     Target { name: "broker_group_record", run: fuzz::group_record },
     Target { name: "broker_subscription", run: fuzz::subscription },

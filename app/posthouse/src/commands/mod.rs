@@ -5,6 +5,7 @@ pub(crate) mod config;
 pub(crate) mod consume;
 pub(crate) mod group;
 pub(crate) mod produce;
+pub(crate) mod queue;
 pub(crate) mod say;
 pub(crate) mod serve;
 pub(crate) mod sql;

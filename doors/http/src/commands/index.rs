@@ -44,6 +44,11 @@ GET    /groups                        list consumer groups
 GET    /groups/NAME                   describe one
 POST   /groups/NAME/offsets           move it: {\"topic\": \"orders\", \"to\": \"beginning\"}
 DELETE /groups/NAME                   delete it
+GET    /queues                        list queues: topics consumed one message at a time
+POST   /queues/TOPIC/GROUP            make one: {\"lock_ms\": 30000, \"dead_letter\": \"dead\"}
+POST   /queues/TOPIC/GROUP/lease      take messages: {\"max\": 10, \"wait_ms\": 20000}
+POST   /queues/TOPIC/GROUP/ack        done with them: {\"leases\": [\"0-17-1-http\"]}
+GET    /queues/TOPIC/GROUP/pending    who holds what
 POST   /sql                           ask: the body is SQL
 GET    /healthz  /readyz  /metrics    alive, ready, counted
 GET    /openapi.json                  all of this, for programs

@@ -41,7 +41,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Parameters<T> 
     }
 }
 
-fn wrong_path(rejection: &PathRejection) -> Problem {
+pub(crate) fn wrong_path(rejection: &PathRejection) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "invalid_path", rejection.body_text())
         .help("a name that is not UTF-8 is written as Kafka clients see it: _xHH for a byte")
 }
@@ -111,8 +111,20 @@ pub(crate) async fn json<T: DeserializeOwned>(
     body: Body,
     config: &HttpConfig,
 ) -> Result<T, Problem> {
+    parse(&Pieces::new(body, config).collect().await?)
+}
+
+/// As [`json`], where an empty body says nothing.
+pub(crate) async fn json_or_default<T: DeserializeOwned + Default>(
+    body: Body,
+    config: &HttpConfig,
+) -> Result<T, Problem> {
     let bytes = Pieces::new(body, config).collect().await?;
-    serde_json::from_slice(&bytes).map_err(|error| {
+    if bytes.is_empty() { Ok(T::default()) } else { parse(&bytes) }
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    serde_json::from_slice(bytes).map_err(|error| {
         Problem::new(
             StatusCode::BAD_REQUEST,
             "invalid_body",

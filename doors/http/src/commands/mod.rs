@@ -6,5 +6,7 @@ pub(crate) mod health;
 pub(crate) mod index;
 pub(crate) mod input;
 pub(crate) mod produce;
+pub(crate) mod queues;
+pub(crate) mod queues_work;
 pub(crate) mod sql;
 pub(crate) mod topics;

@@ -181,11 +181,14 @@ impl Search {
         }
         let full = self.any && self.bytes == 0;
         let max = if full { 0 } else { self.records.min(offer.room) };
-        if offer.room == 0 {
+        if offer.room == 0 && offer.next < log.ends().last_stable {
             metrics::queue_window_full();
         }
         let filter = acquire.filter.as_ref();
-        let wanted = |record: &Record| filter.is_none_or(|filter| filter(index, record));
+        let wanted = |record: &Record| {
+            !offer.taken.contains(&record.offset)
+                && filter.is_none_or(|filter| filter(index, record))
+        };
         let fresh = read_fresh(log, offer.next, max, wanted, |record| !self.fits(record)).await?;
         let Fresh { records, next } = fresh;
         here.found.fresh = records.iter().map(|record| record.offset).collect();

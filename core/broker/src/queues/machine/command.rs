@@ -119,6 +119,14 @@ impl QueuesCommand {
         }
     }
 
+    /// The owner that is not known any more after this.
+    pub(crate) fn forgets(&self) -> Option<(QueueNumber, Bytes)> {
+        match self {
+            QueuesCommand::OwnerRemoved { number, owner, .. } => Some((*number, owner.clone())),
+            _ => None,
+        }
+    }
+
     /// Records that are given back, rejected or settled.
     pub(crate) fn records(&self) -> usize {
         match self {

@@ -1,6 +1,6 @@
 //! Decisions: what a call comes to, given the state and the time. Nothing is changed here.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,7 +19,10 @@ pub(crate) struct Offer {
     pub(crate) again: Vec<Offset>,
     /// Where records never delivered begin.
     pub(crate) next: Offset,
-    /// How many of those fit into the window.
+    /// Records above it that are pending all the same: a position that was set back, or a transfer
+    /// that was forced.
+    pub(crate) taken: BTreeSet<Offset>,
+    /// How many records never delivered fit into the window.
     pub(crate) room: usize,
 }
 
@@ -61,6 +64,7 @@ impl Queues {
         Some(Offer {
             again: window.available.iter().take(max).copied().collect(),
             next: window.next,
+            taken: window.entries.range(window.next..).map(|(offset, _)| *offset).collect(),
             room: size.saturating_sub(window.entries.len()).min(left),
         })
     }

@@ -60,7 +60,9 @@ impl QueueShard {
             return Ok((result, None));
         }
         let wakes: Vec<_> = commands.iter().filter_map(QueuesCommand::wakes).collect();
+        let gone: Vec<_> = commands.iter().filter_map(QueuesCommand::forgets).collect();
         let ticket = inner.state.commit_all(commands, now)?;
+        gone.into_iter().for_each(|(number, owner)| inner.forget_owner(number, &owner));
         wakes.into_iter().for_each(|number| inner.wake_line(number));
         let machine = inner.state.machine();
         let earlier = match (machine.next_deadline(), inner.armed) {
@@ -136,6 +138,12 @@ impl QueueShard {
 }
 
 impl Inner {
+    fn forget_owner(&mut self, number: QueueNumber, owner: &bytes::Bytes) {
+        if let Some(owners) = self.seen.get_mut(&number) {
+            owners.remove(owner);
+        }
+    }
+
     fn wake_line(&self, number: QueueNumber) {
         if let Some(line) = self.lines.get(&number) {
             line.wake.notify_one();

@@ -111,7 +111,8 @@ impl Scene {
         let end = Offset::ZERO.plus(self.ends[partition as usize]);
         let room = (max - found.again.len()).min(offer.room);
         while found.next < end && found.fresh.len() < room {
-            if !is_gap(found.next.since(Offset::ZERO)) {
+            let taken = offer.taken.contains(&found.next);
+            if !taken && !is_gap(found.next.since(Offset::ZERO)) {
                 found.fresh.push(found.next);
             }
             found.next = found.next.plus(1);
