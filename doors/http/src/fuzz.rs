@@ -9,7 +9,7 @@ use posthouse_types::{Offset, PartitionIndex, Timestamp};
 
 use crate::codec::lines::{LineTooLong, Lines};
 use crate::codec::record::{decode_line, encode_line};
-use crate::codec::{assignment, positions, start};
+use crate::codec::{assignment, lease, positions, start};
 
 /// LIMIT: bytes of a line here.
 const LINE_BYTES_MAX: usize = 4 * 1024;
@@ -25,10 +25,10 @@ pub fn produce_body(input: &[u8]) -> bool {
     cut.is_ok_and(|lines| lines.iter().filter(|line| record(line)).count() > 0)
 }
 
-/// Texts in a query string: where to begin, and the positions of a reader.
+/// Texts in a query string or a body: where to begin, the positions of a reader, a lease.
 pub fn parameters(input: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(input) else { return false };
-    let started = start::parse(text).is_ok();
+    let started = start::parse(text).is_ok() || lease::parse(text).is_some();
     let Ok(read) = positions::parse(text) else { return started };
     let written = positions::show(read.iter().copied());
     assert_eq!(positions::parse(&written).expect("it was just written"), read);

@@ -142,20 +142,7 @@ impl Run {
                 told.let_go(given.id);
                 told.settle(given.id);
             }
-            Step::AcceptOld { pick } => {
-                if told.given.is_empty() {
-                    return;
-                }
-                let given = told.given[pick % told.given.len()];
-                let current =
-                    told.held.get(&given.id).is_some_and(|(_, now)| *now == given.delivery);
-                let outcome = if current { Outcome::Done } else { Outcome::NotHeld };
-                assert_eq!(scene.accept(&[given.held()]), [outcome]);
-                if current {
-                    told.let_go(given.id);
-                    told.settle(given.id);
-                }
-            }
+            Step::AcceptOld { pick } => self.accept_old(pick),
             Step::Release { pick } => {
                 let Some(given) = told.pick(pick) else { return };
                 assert_eq!(scene.release(&[given.held()]), [Outcome::Done]);
@@ -179,26 +166,40 @@ impl Run {
                     told.give(OWNERS[to], moved);
                 }
             }
-            Step::RemoveOwner { owner, discard } => {
-                let owner = OWNERS[owner];
-                let command =
-                    QueuesCommand::OwnerRemoved { number: NUMBER, owner: name(owner), discard };
-                scene.apply(command);
-                let held = std::mem::take(&mut told.held);
-                for (id, holder) in held {
-                    if holder.0 != owner {
-                        told.held.insert(id, holder);
-                    } else if discard {
-                        told.settle(id);
-                    }
-                }
-            }
+            Step::RemoveOwner { owner, discard } => self.remove_owner(OWNERS[owner], discard),
             Step::Advance { ms } => {
                 scene.advance(Duration::from_millis(ms));
                 scene.expire().into_iter().for_each(|id| told.let_go(id));
             }
             Step::Bury => scene.bury().into_iter().for_each(|id| told.settle(id)),
             Step::Snapshot => snapshots.push((scene.snapshot(), scene.history.len())),
+        }
+    }
+
+    fn accept_old(&mut self, pick: usize) {
+        let Run { scene, told, .. } = self;
+        if told.given.is_empty() {
+            return;
+        }
+        let given = told.given[pick % told.given.len()];
+        let current = told.held.get(&given.id).is_some_and(|(_, now)| *now == given.delivery);
+        let outcome = if current { Outcome::Done } else { Outcome::NotHeld };
+        assert_eq!(scene.accept(&[given.held()]), [outcome]);
+        if current {
+            told.let_go(given.id);
+            told.settle(given.id);
+        }
+    }
+
+    fn remove_owner(&mut self, owner: &str, discard: bool) {
+        let removed = QueuesCommand::OwnerRemoved { number: NUMBER, owner: name(owner), discard };
+        self.scene.apply(removed);
+        for (id, holder) in std::mem::take(&mut self.told.held) {
+            if holder.0 != owner {
+                self.told.held.insert(id, holder);
+            } else if discard {
+                self.told.settle(id);
+            }
         }
     }
 
