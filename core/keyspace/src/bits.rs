@@ -57,11 +57,19 @@ impl Database<'_> {
     ) -> Result<Option<u64>, KeyError> {
         let Some(string) = self.string(key)? else { return Ok((!on).then_some(0)) };
         let (first, count) = bit_span(range, string.len());
-        for bit in first..first + count {
+        let (mut bit, end) = (first, first + count);
+        // A byte in which all bits are of the other kind.
+        let passed = if on { 0x00 } else { 0xff };
+        while bit < end {
             let byte = string[usize::try_from(bit / 8).expect("it lies in the string")];
+            if bit % 8 == 0 && byte == passed {
+                bit += 8;
+                continue;
+            }
             if (byte & mask(bit) != 0) == on {
                 return Ok(Some(bit));
             }
+            bit += 1;
         }
         Ok((!on && open_end && count > 0).then_some(first + count))
     }

@@ -12,6 +12,8 @@
 //!
 //! It knows nothing of protocols, of connections or of where effects are kept.
 
+pub mod fuzz;
+
 mod bits;
 mod blocking;
 mod database;

@@ -16,6 +16,13 @@ pub struct Watch {
     version: u64,
 }
 
+impl Watch {
+    /// Whether it watches this key.
+    pub fn is_of(&self, database: DatabaseIndex, key: &[u8]) -> bool {
+        self.database == database && self.key == key
+    }
+}
+
 /// The keys that are watched, by database. A key that nobody watches has no version.
 #[derive(Debug)]
 pub(crate) struct Watches(Vec<HashMap<Bytes, Watched>>);

@@ -4,10 +4,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use parking_lot::Mutex;
 use posthouse_broker::Broker;
 use posthouse_types::Principal;
 
 use crate::RedisConfig;
+use crate::commands::scripts::Scripts;
 use crate::keys::Keys;
 use crate::metrics::Metrics;
 use crate::parameters::Parameters;
@@ -28,6 +30,7 @@ pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) parameters: Parameters,
     pub(crate) keys: Arc<Keys>,
+    pub(crate) scripts: Mutex<Scripts>,
     pub(crate) streams: Streams,
     pub(crate) clients: Arc<Registry>,
     pub(crate) statistics: Statistics,
@@ -50,6 +53,7 @@ impl Server {
             principal: Principal::anonymous(),
             parameters: Parameters::new(&config),
             keys,
+            scripts: Mutex::default(),
             streams: Streams::new(),
             config,
             address,

@@ -31,6 +31,18 @@ static FAMILIES: &[&[CommandSpec]] = &[
     commands::streams::COMMANDS,
     commands::stream_info::COMMANDS,
     commands::stream_groups::COMMANDS,
+    commands::transactions::COMMANDS,
+    commands::keys::COMMANDS,
+    commands::strings::COMMANDS,
+    commands::bits::COMMANDS,
+    commands::hashes::COMMANDS,
+    commands::lists::COMMANDS,
+    commands::lists_blocking::COMMANDS,
+    commands::sets::COMMANDS,
+    commands::sorted_sets::COMMANDS,
+    commands::sorted_sets_ranges::COMMANDS,
+    commands::hyperloglog::COMMANDS,
+    commands::scripts::COMMANDS,
 ];
 
 /// A command.

@@ -12,6 +12,7 @@ pub mod broker;
 #[cfg(feature = "sql")]
 pub mod http;
 pub mod kafka;
+pub mod keyspace;
 pub mod log;
 #[cfg(feature = "sql")]
 pub mod postgres;
@@ -40,6 +41,7 @@ pub fn all() -> Vec<Target> {
     targets.extend_from_slice(sql::TARGETS);
     targets.extend_from_slice(kafka::TARGETS);
     targets.extend_from_slice(redis::TARGETS);
+    targets.extend_from_slice(keyspace::TARGETS);
     targets.extend_from_slice(log::TARGETS);
     #[cfg(feature = "sql")]
     targets.extend_from_slice(postgres::TARGETS);

@@ -1,19 +1,34 @@
 //! Commands, a file for each family, and what is checked before one is run.
 
+pub(crate) mod bits;
 pub(crate) mod client;
 pub(crate) mod command;
 pub(crate) mod config;
 pub(crate) mod connection;
+pub(crate) mod hashes;
+pub(crate) mod hyperloglog;
 pub(crate) mod info;
+pub(crate) mod keys;
+pub(crate) mod lists;
+pub(crate) mod lists_blocking;
 mod stream_arguments;
 pub(crate) mod stream_groups;
 pub(crate) mod stream_info;
 pub(crate) mod streams;
 
 pub(crate) mod pubsub;
+pub(crate) mod scripts;
 pub(crate) mod server;
+pub(crate) mod sets;
+pub(crate) mod sorted_sets;
+pub(crate) mod sorted_sets_ranges;
+pub(crate) mod strings;
+pub(crate) mod transactions;
 
 mod arguments;
+mod keys_arguments;
+mod scripts_engine;
+mod scripts_values;
 
 pub(crate) use arguments::{integer, is, text};
 

@@ -1,0 +1,334 @@
+//! One run of a script in Lua 5.1, which is the Lua that Redis speaks.
+//!
+//! Every run has a Lua state of its own, so that no script sees what another left behind. There are
+//! no files, no system, no clock, and nothing that loads code.
+//!
+//! # Limits
+//! A script that takes too many instructions or too much memory is ended by an error.
+
+use std::cell::{Cell, RefCell};
+
+use bytes::Bytes;
+use futures::FutureExt;
+use mlua::chunk::ChunkMode;
+use mlua::{Function, HookTriggers, Lua, LuaOptions, LuaSerdeExt, StdLib, Table};
+use mlua::{Value, Variadic, VmState};
+
+use super::scripts::digest;
+use super::scripts_values::{argument, reply_from_lua, reply_to_lua};
+use crate::codec::Reply;
+use crate::errors::CommandError;
+use crate::table::{self, Call, Flags, Handler, Outcome};
+
+/// LIMIT: bytes that a run may take.
+const MEMORY_BYTES_MAX: usize = 64 << 20;
+/// LIMIT: instructions of a run, of the order of a second; all other clients wait meanwhile.
+const INSTRUCTIONS_MAX: u64 = 100_000_000;
+/// How often the instructions are looked at.
+const INSTRUCTIONS_PER_CHECK: u32 = 10_000;
+
+/// What is around every script: `redis.call` raises what `redis.pcall` gives, variables have to be
+/// local, and whatever a script raises comes out as text.
+const PRELUDE: &str = r"
+local command, body = ...
+redis.pcall = command
+redis.call = function(...)
+  local reply = command(...)
+  if type(reply) == 'table' and reply.err then error(reply, 0) end
+  return reply
+end
+redis.status_reply = function(text) return { ok = text } end
+redis.error_reply = function(text)
+  if type(text) ~= 'string' then return { err = 'ERR wrong number or type of arguments' } end
+  if string.sub(text, 1, 1) == '-' then text = string.sub(text, 2) end
+  if not string.find(text, ' ', 1, true) then text = 'ERR ' .. text end
+  return { err = text }
+end
+setmetatable(_G, {
+  __index = function(_, name)
+    error('Script attempted to access nonexistent global variable \'' .. tostring(name) .. '\'', 2)
+  end,
+  __newindex = function() error('Attempt to modify a readonly table', 2) end,
+})
+local ok, result = pcall(body)
+if ok then return true, result end
+if type(result) == 'table' and result.err then return false, result.err end
+return false, 'ERR ' .. tostring(result)
+";
+
+/// What of Lua's own a script must not have: what loads code, what writes, what reaches around the
+/// rule that variables are local.
+const REMOVED: &[&str] = &[
+    "collectgarbage",
+    "dofile",
+    "getfenv",
+    "load",
+    "loadfile",
+    "loadstring",
+    "module",
+    "newproxy",
+    "print",
+    "rawset",
+    "require",
+    "setfenv",
+];
+
+/// A script to run.
+pub(super) struct Script<'a> {
+    pub(super) body: &'a [u8],
+    pub(super) keys: &'a [Bytes],
+    pub(super) arguments: &'a [Bytes],
+    /// Commands that change something are refused.
+    pub(super) only_reads: bool,
+}
+
+/// Runs a script.
+pub(super) fn run(call: &mut Call<'_>, script: &Script<'_>) -> Result<Reply, CommandError> {
+    let (database, in_transaction) = (call.client.db, call.in_transaction);
+    // A command that would wait answers at once, as in a transaction.
+    call.in_transaction = true;
+    let outcome = run_in(new_state().map_err(|error| failed(&error))?, call, script);
+    call.client.db = database;
+    call.in_transaction = in_transaction;
+    outcome.map_err(|error| failed(&error))?
+}
+
+/// Whether a script can be compiled.
+pub(super) fn check(body: &[u8]) -> Result<(), CommandError> {
+    let lua = new_state().map_err(|error| failed(&error))?;
+    compile(&lua, body).map(|_| ())
+}
+
+fn failed(error: &mlua::Error) -> CommandError {
+    CommandError::Said(format!("ERR Error running script: {error}"))
+}
+
+fn new_state() -> mlua::Result<Lua> {
+    let libraries = StdLib::TABLE | StdLib::STRING | StdLib::MATH;
+    let lua = Lua::new_with(libraries, LuaOptions::default())?;
+    lua.set_memory_limit(MEMORY_BYTES_MAX)?;
+    let used = Cell::new(0_u64);
+    let triggers = HookTriggers::new().every_nth_instruction(INSTRUCTIONS_PER_CHECK);
+    lua.set_hook(triggers, move |_, _| {
+        used.set(used.get() + u64::from(INSTRUCTIONS_PER_CHECK));
+        if used.get() > INSTRUCTIONS_MAX {
+            return Err(mlua::Error::runtime("script takes too many instructions"));
+        }
+        Ok(VmState::Continue)
+    })?;
+    for name in REMOVED {
+        lua.globals().raw_remove(*name)?;
+    }
+    Ok(lua)
+}
+
+fn compile(lua: &Lua, body: &[u8]) -> Result<Function, CommandError> {
+    let chunk = lua.load(body).set_name("@user_script").set_mode(ChunkMode::Text);
+    chunk.into_function().map_err(|error| {
+        let text = match error {
+            mlua::Error::SyntaxError { message, .. } => message,
+            other => other.to_string(),
+        };
+        CommandError::Said(format!("ERR Error compiling script (new function): {text}"))
+    })
+}
+
+fn run_in(
+    lua: Lua,
+    call: &mut Call<'_>,
+    script: &Script<'_>,
+) -> mlua::Result<Result<Reply, CommandError>> {
+    let body = match compile(&lua, script.body) {
+        Ok(body) => body,
+        Err(error) => return Ok(Err(error)),
+    };
+    let globals = lua.globals();
+    globals.set("KEYS", strings(&lua, script.keys)?)?;
+    globals.set("ARGV", strings(&lua, script.arguments)?)?;
+    globals.set("redis", library(&lua)?)?;
+    globals.set("cjson", json(&lua)?)?;
+    let call = RefCell::new(call);
+    lua.scope(|scope| {
+        let command = scope.create_function(|lua, arguments: Variadic<Value>| {
+            let reply = match read_arguments(&arguments) {
+                Ok(arguments) => command(&mut call.borrow_mut(), &arguments, script.only_reads),
+                Err(error) => error.into(),
+            };
+            reply_to_lua(lua, reply)
+        })?;
+        let chunk = lua.load(PRELUDE).set_name("=prelude").set_mode(ChunkMode::Text);
+        let (ok, value) = chunk.call::<(bool, Value)>((command, body))?;
+        let reply = reply_from_lua(value)?;
+        Ok(match (ok, reply) {
+            (true, reply) => Ok(reply),
+            (false, Reply::Bulk(text)) => {
+                Err(CommandError::Said(String::from_utf8_lossy(&text).into_owned()))
+            }
+            (false, _) => Err(CommandError::said("ERR script raised an error without a text")),
+        })
+    })
+}
+
+fn strings(lua: &Lua, all: &[Bytes]) -> mlua::Result<Table> {
+    let table = lua.create_table_with_capacity(all.len(), 0)?;
+    for bytes in all {
+        table.push(lua.create_string(bytes)?)?;
+    }
+    Ok(table)
+}
+
+/// What `redis` has beside its commands.
+fn library(lua: &Lua) -> mlua::Result<Table> {
+    let redis = lua.create_table()?;
+    let sha1 = |_: &Lua, text: mlua::LuaString| Ok(digest(&text.as_bytes()));
+    redis.set("sha1hex", lua.create_function(sha1)?)?;
+    // Effects are kept, not scripts, whatever a script asks for.
+    redis.set("replicate_commands", lua.create_function(|_, ()| Ok(true))?)?;
+    redis.set("log", lua.create_function(|_, _: Variadic<Value>| Ok(()))?)?;
+    for (level, name) in
+        ["LOG_DEBUG", "LOG_VERBOSE", "LOG_NOTICE", "LOG_WARNING"].iter().enumerate()
+    {
+        redis.set(*name, level)?;
+    }
+    Ok(redis)
+}
+
+fn json(lua: &Lua) -> mlua::Result<Table> {
+    let cjson = lua.create_table()?;
+    let decode = |lua: &Lua, text: mlua::LuaString| {
+        let value: serde_json::Value =
+            serde_json::from_slice(&text.as_bytes()).map_err(mlua::Error::external)?;
+        lua.to_value(&value)
+    };
+    let encode = |lua: &Lua, value: Value| {
+        let value: serde_json::Value = lua.from_value(value)?;
+        lua.create_string(value.to_string())
+    };
+    cjson.set("decode", lua.create_function(decode)?)?;
+    cjson.set("encode", lua.create_function(encode)?)?;
+    cjson.set("null", lua.null())?;
+    Ok(cjson)
+}
+
+fn read_arguments(values: &[Value]) -> Result<Vec<Bytes>, CommandError> {
+    if values.is_empty() {
+        return Err(CommandError::said(
+            "ERR Please specify at least one argument for this redis.call() call",
+        ));
+    }
+    let arguments: Option<Vec<Bytes>> = values.iter().map(argument).collect();
+    arguments.ok_or_else(|| {
+        CommandError::said("ERR Lua redis lib command arguments must be strings or integers")
+    })
+}
+
+/// Runs a command of a script.
+fn command(call: &mut Call<'_>, arguments: &[Bytes], only_reads: bool) -> Reply {
+    let Some(entry) = arguments.first().and_then(|name| table::find(name)) else {
+        return Reply::Error("ERR Unknown Redis command called from script".to_owned());
+    };
+    let spec = entry.spec;
+    if !spec.takes(arguments.len()) {
+        let text = "ERR Wrong number of args calling Redis command from script";
+        return Reply::Error(text.to_owned());
+    }
+    // What has to be read from a log first cannot be answered while the script runs.
+    let answers = match spec.run {
+        Handler::Now(_) => true,
+        Handler::Begin(_) => spec.flags.has(Flags::BLOCKING) || spec.flags.has(Flags::PUBSUB),
+        Handler::After(_) => false,
+    };
+    if spec.flags.has(Flags::NO_SCRIPT) || !answers {
+        let text = "ERR This Redis command is not allowed from script";
+        return Reply::Error(text.to_owned());
+    }
+    if only_reads && spec.flags.has(Flags::WRITE) {
+        let text = "ERR Write commands are not allowed from read-only scripts.";
+        return Reply::Error(text.to_owned());
+    }
+    match super::run(call, spec, arguments) {
+        Outcome::Reply(reply) => reply,
+        Outcome::Replies(replies) => Reply::Array(replies),
+        Outcome::Blocked(blocked) => blocked.on_timeout,
+        // A message on a durable channel is on its way; how many get it is not known yet.
+        Outcome::Accepted(answer) | Outcome::Later(answer) => {
+            answer.now_or_never().unwrap_or(Reply::Integer(0))
+        }
+        Outcome::Silent | Outcome::Execute(_) => Reply::Null,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn evaluated(body: &str) -> Result<Reply, String> {
+        let lua = new_state().unwrap();
+        let body = compile(&lua, body.as_bytes()).map_err(|error| error.to_string())?;
+        lua.globals().set("redis", library(&lua).unwrap()).unwrap();
+        lua.globals().set("cjson", json(&lua).unwrap()).unwrap();
+        let echo = |lua: &Lua, arguments: Variadic<Value>| {
+            let arguments = read_arguments(&arguments).map_err(mlua::Error::external)?;
+            reply_to_lua(lua, Reply::Error(format!("ERR echo {}", arguments.len())))
+        };
+        let command = lua.create_function(echo).unwrap();
+        let (ok, value): (bool, Value) = lua.load(PRELUDE).call((command, body)).unwrap();
+        let reply = reply_from_lua(value).unwrap();
+        match (ok, reply) {
+            (true, reply) => Ok(reply),
+            (false, Reply::Bulk(text)) => Err(String::from_utf8_lossy(&text).into_owned()),
+            (false, other) => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn values_come_out_as_redis_has_them() {
+        assert_eq!(evaluated("return 3.9"), Ok(Reply::Integer(3)));
+        assert_eq!(evaluated("return true"), Ok(Reply::Integer(1)));
+        assert_eq!(evaluated("return false"), Ok(Reply::Null));
+        assert_eq!(
+            evaluated("return redis.status_reply('FINE')"),
+            Ok(Reply::Status("FINE".into()))
+        );
+        assert_eq!(
+            evaluated("return {1, 'a', nil, 'b'}"),
+            Ok(Reply::Array(vec![1.into(), Reply::bulk("a")]))
+        );
+        assert_eq!(
+            evaluated("return redis.sha1hex('')"),
+            Ok(Reply::bulk("da39a3ee5e6b4b0d3255bfef95601890afd80709"))
+        );
+        assert_eq!(
+            evaluated("return cjson.encode(cjson.decode('{\"a\":[1,null]}'))"),
+            Ok(Reply::bulk("{\"a\":[1,null]}"))
+        );
+    }
+
+    #[test]
+    fn call_raises_what_pcall_gives() {
+        let pcalled = evaluated("return redis.pcall('x', 1)");
+        assert_eq!(pcalled, Ok(Reply::Error("ERR echo 2".into())));
+        assert_eq!(evaluated("return redis.call('x')"), Err("ERR echo 1".into()));
+        let caught = "local ok, e = pcall(redis.call, 'x'); return e.err";
+        assert_eq!(evaluated(caught), Ok(Reply::bulk("ERR echo 1")));
+    }
+
+    #[test]
+    fn a_script_has_no_globals_of_its_own_and_no_way_out() {
+        for body in ["x = 1", "return x", "return loadstring('return 1')", "return os", "return io"]
+        {
+            let error = evaluated(body).unwrap_err();
+            assert!(error.contains("global variable") || error.contains("readonly"), "{error}");
+        }
+        assert!(evaluated("return (").unwrap_err().starts_with("ERR Error compiling script"));
+    }
+
+    #[test]
+    fn a_script_that_does_not_end_is_ended() {
+        assert!(evaluated("while true do end").unwrap_err().contains("too many instructions"));
+        let error = evaluated("local t = 'x' while true do t = t .. t end").unwrap_err();
+        assert!(error.contains("memory"), "{error}");
+        let nested = evaluated("local t = {} t[1] = t return t");
+        assert!(matches!(nested, Ok(Reply::Error(_))), "{nested:?}");
+    }
+}
