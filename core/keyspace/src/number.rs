@@ -50,6 +50,10 @@ pub fn format_float(value: f64) -> String {
     if value == 0.0 {
         return if value.is_sign_negative() { "-0".into() } else { "0".into() };
     }
+    // LIMIT: below this every whole number has at most seventeen digits, which Redis writes out.
+    if value.fract() == 0.0 && value.abs() < 1e17 {
+        return format!("{value}");
+    }
     let scientific = format!("{value:e}");
     let (mantissa, exponent) = scientific.split_once('e').expect("the format has an exponent");
     let exponent: i32 = exponent.parse().expect("an exponent is a small number");
@@ -135,6 +139,7 @@ mod tests {
             (1e21, "1e+21"),
             (1e-10, "1e-10"),
             (1234567.0, "1234567"),
+            (1.7e12, "1700000000000"),
             (f64::INFINITY, "inf"),
             (f64::NEG_INFINITY, "-inf"),
         ] {
