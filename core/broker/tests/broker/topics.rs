@@ -161,12 +161,13 @@ async fn a_topic_made_again_has_another_identity_and_no_records() {
 
 #[tokio::test]
 async fn internal_topics_are_listed_and_left_alone() {
+    const INTERNAL: [&str; 3] = ["__consumer_offsets", "__posthouse_catalog", "__posthouse_queues"];
     let node = Node::start().await;
     let topics = node.broker.topics(&me()).await;
     let names: Vec<_> = topics.iter().map(|topic| topic.kafka_alias.as_str()).collect();
-    assert_eq!(names, ["__consumer_offsets", "__posthouse_catalog"]);
+    assert_eq!(names, INTERNAL);
     assert!(topics.iter().all(|topic| topic.internal));
-    for topic in ["__consumer_offsets", "__posthouse_catalog"] {
+    for topic in INTERNAL {
         let topic = by_name(topic);
         let refused = node.broker.append(&me(), &topic, partition(0), batch(&["x"])).await;
         assert!(matches!(refused, Err(AppendFailure::Internal(_))), "{refused:?}");
