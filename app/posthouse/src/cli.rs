@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{backup, config, consume, group, produce, queue, serve, sql, topic};
+use crate::commands::{backup, config, consume, group, produce, queue, serve, sql, topic, zmq};
 use crate::demo;
 use crate::exit::{CODES, Code, Failure};
 
@@ -44,6 +44,8 @@ enum Command {
     Sql(sql::SqlArgs),
     /// Start a node, load a year of flights, and answer questions about them
     Demo(demo::DemoArgs),
+    /// Send and receive lines over ZeroMQ, with any ZeroMQ program at the other end
+    Zmq(Box<zmq::ZmqArgs>),
     /// Copy a stopped node's data
     Backup(backup::BackupArgs),
     /// Make a data directory out of a backup
@@ -81,6 +83,7 @@ impl Cli {
             Command::Topic(args) => block_on(topic::run(args)),
             Command::Produce(args) => block_on(produce::run(args)),
             Command::Consume(args) => block_on(consume::run(args)),
+            Command::Zmq(args) => block_on(zmq::run(*args)),
             Command::Demo(args) => demo::run(args),
             Command::Group(args) => block_on(group::run(args)),
             Command::Queue(args) => block_on(queue::run(args)),

@@ -20,6 +20,7 @@ pub mod record;
 pub mod redis;
 #[cfg(feature = "sql")]
 pub mod sql;
+pub mod zmtp;
 
 /// A decoder under test.
 #[derive(Clone, Copy, Debug)]
@@ -45,5 +46,6 @@ pub fn all() -> Vec<Target> {
     targets.extend_from_slice(log::TARGETS);
     #[cfg(feature = "sql")]
     targets.extend_from_slice(postgres::TARGETS);
+    targets.extend_from_slice(zmtp::TARGETS);
     targets
 }

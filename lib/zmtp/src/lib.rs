@@ -6,6 +6,8 @@ mod endpoint;
 mod engine;
 mod error;
 mod events;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod mechanism;
 mod message;
 mod metrics;

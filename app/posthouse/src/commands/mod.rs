@@ -1,4 +1,4 @@
-//! One file per command. A client command uses nothing but the node's HTTP door.
+//! One file per command. A client command uses nothing but the node's HTTP door; `zmq` not even that.
 
 pub(crate) mod backup;
 pub(crate) mod config;
@@ -11,3 +11,4 @@ pub(crate) mod serve;
 pub(crate) mod sql;
 pub(crate) mod table;
 pub(crate) mod topic;
+pub(crate) mod zmq;

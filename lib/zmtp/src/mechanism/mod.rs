@@ -149,6 +149,11 @@ impl Mechanism {
 
     /// Takes a command of the handshake.
     pub(crate) fn on_command(&mut self, body: &[u8]) -> Result<Step, MechanismError> {
+        // SPEC: 24/ZMTP-PLAIN; libzmq's PLAIN server up to 4.3.5 mistakes the length and the E of
+        // `\x05ERROR` for one escaped character. What is meant is plain.
+        if let (Mechanism::PlainClient(_), Some(rest)) = (&*self, body.strip_prefix(b"^RROR")) {
+            return Err(MechanismError::Refused(explain(read_reason(rest)?)));
+        }
         let (name, rest) = crate::codec::command::split(body)?;
         if name == b"ERROR" {
             return Err(MechanismError::Refused(explain(read_reason(rest)?)));

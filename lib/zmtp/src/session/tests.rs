@@ -211,6 +211,15 @@ fn a_wrong_password_is_answered_with_what_libzmq_understands() {
 }
 
 #[test]
+fn the_misspelt_error_of_libzmqs_plain_is_understood() {
+    let (one, other) = plain("wrong");
+    let mut pair = Pair::new(config(SocketType::Pull, one), config(SocketType::Push, other));
+    assert!(pair.run().is_err());
+    pair.other.input().extend_from_slice(b"\x04\x09^RROR\x03400");
+    assert!(pair.other.poll(pair.now).unwrap_err().refusal().unwrap().contains("credentials"));
+}
+
+#[test]
 fn different_mechanisms_do_not_meet() {
     let (one, _) = plain("secret");
     let mut pair =
