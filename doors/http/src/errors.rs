@@ -8,8 +8,9 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use posthouse_broker::{
-    AlterTopicError, AppendFailure, CommitError, CreateTopicError, DeleteGroupError, FetchError,
-    GroupError, LookupError,
+    AlterTopicError, AppendFailure, CommitError, CreateTopicError, DeleteGroupError, Denied,
+    FetchError, GroupError, LookupError, PairError, PairSendError, PublishError, RequestError,
+    SubscribeError,
 };
 use posthouse_log::{AppendError, ReadError};
 use posthouse_query::QueryError;
@@ -212,6 +213,123 @@ fn refused_append(error: &AppendError, detail: String) -> Problem {
         }
         AppendError::Fenced { .. } | AppendError::Closed => unavailable("not_leader", detail),
         AppendError::Failed(_) => storage(detail),
+    }
+}
+
+impl From<Denied> for Problem {
+    fn from(error: Denied) -> Problem {
+        denied(chain(&error))
+    }
+}
+
+impl From<PublishError> for Problem {
+    fn from(error: PublishError) -> Problem {
+        match error {
+            PublishError::Append(error) => error.into(),
+            PublishError::Denied(error) => error.into(),
+        }
+    }
+}
+
+impl From<SubscribeError> for Problem {
+    fn from(error: SubscribeError) -> Problem {
+        let detail = chain(&error);
+        match error {
+            SubscribeError::PatternTooLong { .. } => {
+                Problem::new(StatusCode::BAD_REQUEST, "invalid_pattern", detail)
+            }
+            SubscribeError::TooMany { .. } => {
+                Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_subscriptions", detail)
+            }
+            SubscribeError::Stopped => Problem::stopping(),
+            SubscribeError::Denied(_) => denied(detail),
+        }
+    }
+}
+
+impl From<RequestError> for Problem {
+    fn from(error: RequestError) -> Problem {
+        let detail = chain(&error);
+        match error {
+            RequestError::NoWorker => unavailable("no_worker", detail)
+                .help("start a worker, or wait for one with wait=true"),
+            RequestError::Busy { .. } => unavailable("busy", detail),
+            RequestError::Deadline { .. } => {
+                Problem::new(StatusCode::GATEWAY_TIMEOUT, "deadline", detail).help(
+                    "a worker may have done it all the same; raise deadline_ms to wait longer",
+                )
+            }
+            RequestError::WorkerLost { .. } => Problem::new(
+                StatusCode::BAD_GATEWAY,
+                "worker_lost",
+                detail,
+            )
+            .help(
+                "it may have been done; a worker that is idempotent has its requests tried again",
+            ),
+            RequestError::Failed { reason } => {
+                Problem::new(StatusCode::BAD_GATEWAY, "worker_failed", detail)
+                    .with("reason", reason)
+            }
+            RequestError::Denied(_) => denied(detail),
+        }
+    }
+}
+
+impl From<PairError> for Problem {
+    fn from(error: PairError) -> Problem {
+        let detail = chain(&error);
+        match error {
+            PairError::Taken { .. } => Problem::new(StatusCode::CONFLICT, "pair_taken", detail)
+                .help("try again when one of the two has left"),
+            PairError::Denied(_) => denied(detail),
+        }
+    }
+}
+
+impl From<PairSendError> for Problem {
+    fn from(error: PairSendError) -> Problem {
+        let detail = chain(&error);
+        match error {
+            PairSendError::Alone(_) => Problem::new(StatusCode::CONFLICT, "pair_alone", detail)
+                .help("wait until the other one has joined"),
+            PairSendError::Full(_) => {
+                Problem::new(StatusCode::TOO_MANY_REQUESTS, "pair_full", detail)
+            }
+        }
+    }
+}
+
+/// What only a WebSocket can get wrong.
+impl Problem {
+    pub(crate) fn frame(detail: String) -> Problem {
+        Problem::new(StatusCode::BAD_REQUEST, "invalid_frame", detail)
+    }
+
+    pub(crate) fn no_request(number: u64) -> Problem {
+        let detail = format!("request {number} is not in this connection's hands");
+        Problem::new(StatusCode::NOT_FOUND, "unknown_request", detail)
+    }
+
+    pub(crate) fn no_pair(name: &[u8]) -> Problem {
+        let name = String::from_utf8_lossy(name);
+        let detail = format!("this connection is not in pair {name:?}");
+        Problem::new(StatusCode::NOT_FOUND, "unknown_pair", detail)
+    }
+
+    pub(crate) fn held_already(what: &str, name: &[u8]) -> Problem {
+        let name = String::from_utf8_lossy(name);
+        let detail = format!("this connection has {what} {name:?} already");
+        Problem::new(StatusCode::CONFLICT, "held_already", detail)
+    }
+
+    pub(crate) fn held_too_many(what: &str, max: usize) -> Problem {
+        let detail = format!("one connection has at most {max} {what}");
+        Problem::new(StatusCode::TOO_MANY_REQUESTS, "held_too_many", detail)
+    }
+
+    pub(crate) fn stopping() -> Problem {
+        unavailable("draining", "the node is stopping".to_owned())
     }
 }
 

@@ -9,7 +9,7 @@ use posthouse_types::{Offset, PartitionIndex, Timestamp};
 
 use crate::codec::lines::{LineTooLong, Lines};
 use crate::codec::record::{decode_line, encode_line};
-use crate::codec::{assignment, lease, positions, start};
+use crate::codec::{assignment, frame, lease, positions, start};
 
 /// LIMIT: bytes of a line here.
 const LINE_BYTES_MAX: usize = 4 * 1024;
@@ -38,6 +38,12 @@ pub fn parameters(input: &[u8]) -> bool {
 /// What a member of a consumer group was given to read.
 pub fn assignment(input: &[u8]) -> bool {
     assignment::decode(input).is_some()
+}
+
+/// A WebSocket frame, read as text and as binary.
+pub fn frame(input: &[u8]) -> bool {
+    let as_text = frame::text(input).is_ok();
+    frame::binary(&Bytes::copy_from_slice(input)).is_ok() || as_text
 }
 
 fn lines_of(body: &[u8], piece_bytes: usize) -> Result<Vec<Bytes>, LineTooLong> {

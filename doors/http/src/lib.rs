@@ -15,6 +15,7 @@ mod process;
 mod reader;
 mod routes;
 mod session;
+mod websocket;
 mod writer;
 
 pub use config::HttpConfig;

@@ -33,7 +33,37 @@ pub(crate) fn recorder() -> Option<&'static PrometheusHandle> {
     RECORDER.get_or_init(install).as_ref()
 }
 
+/// A message was published by an HTTP client.
+pub(crate) fn live_in() {
+    counter!("posthouse_http_live_messages_in_total").increment(1);
+}
+
+/// A message of a channel was sent to an HTTP client.
+pub(crate) fn live_out() {
+    counter!("posthouse_http_live_messages_out_total").increment(1);
+}
+
+/// A WebSocket was opened (1) or ended (-1).
+pub(crate) fn websockets(change: f64) {
+    metrics::gauge!("posthouse_http_websockets_count").increment(change);
+}
+
 fn describe() {
+    describe_counter!(
+        "posthouse_http_live_messages_in_total",
+        Unit::Count,
+        "Messages published on channels by HTTP clients"
+    );
+    describe_counter!(
+        "posthouse_http_live_messages_out_total",
+        Unit::Count,
+        "Messages of channels sent to HTTP clients"
+    );
+    metrics::describe_gauge!(
+        "posthouse_http_websockets_count",
+        Unit::Count,
+        "WebSockets that are open"
+    );
     describe_counter!(
         "posthouse_http_requests_total",
         Unit::Count,

@@ -11,12 +11,17 @@ use axum::{Json, Router};
 use posthouse_broker::Broker;
 use posthouse_query::QueryEngine;
 use posthouse_types::Principal;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::commands::{consume, groups, health, index, produce, queues, queues_work, sql, topics};
+use crate::commands::{
+    channels, consume, groups, health, index, produce, queues, queues_work, services, sql, topics,
+    websocket,
+};
 use crate::errors::Problem;
 use crate::{HttpConfig, metrics};
 
@@ -29,6 +34,10 @@ pub(crate) struct Door {
     pub(crate) shutdown: CancellationToken,
     /// Who asks; the same for everyone until identities exist.
     pub(crate) principal: Principal,
+    /// WebSockets, which outlive the requests that opened them: how many may be open, and those
+    /// that a drain waits for.
+    pub(crate) websockets: Arc<Semaphore>,
+    pub(crate) tasks: TaskTracker,
 }
 
 impl Door {
@@ -38,12 +47,15 @@ impl Door {
         config: HttpConfig,
         shutdown: CancellationToken,
     ) -> Door {
+        let websockets = Arc::new(Semaphore::new(config.connections_max));
         Door {
             broker,
             query,
             config: Arc::new(config),
             shutdown,
             principal: Principal::anonymous(),
+            websockets,
+            tasks: TaskTracker::new(),
         }
     }
 }
@@ -77,6 +89,9 @@ fn documented() -> OpenApiRouter<Door> {
         .routes(routes!(queues_work::reject))
         .routes(routes!(queues_work::extend))
         .routes(routes!(queues_work::pending))
+        .routes(routes!(channels::publish, channels::follow))
+        .routes(routes!(services::request))
+        .routes(routes!(websocket::open))
         .routes(routes!(sql::run))
 }
 
@@ -197,6 +212,9 @@ mod tests {
             "/topics/{name}/records",
             "/groups/{group}",
             "/queues/{topic}/{group}/lease",
+            "/channels/{name}",
+            "/services/{name}",
+            "/ws",
             "/sql",
             "/metrics",
         ] {

@@ -44,7 +44,10 @@ pub async fn serve(
         drain_timeout: config.drain_timeout,
     };
     let server = Arc::new(server(&config));
-    let router = router(Door::new(broker, query, config, shutdown.clone()));
+    let drain_timeout = config.drain_timeout;
+    let door = Door::new(broker, query, config, shutdown.clone());
+    let websockets = door.tasks.clone();
+    let router = router(door);
     let connections = AtomicU32::new(0);
     let upkeep = tokio::spawn(keep_up(shutdown.clone()));
     listener
@@ -53,6 +56,9 @@ pub async fn serve(
             converse(connection, number, Arc::clone(&server), router.clone())
         })
         .await;
+    websockets.close();
+    // They are told by the same token; whoever does not take its farewell is left behind.
+    let _ = tokio::time::timeout(drain_timeout, websockets.wait()).await;
     upkeep.abort();
 }
 
@@ -80,7 +86,7 @@ async fn converse(
         request.extensions_mut().insert(number);
         service.call(request)
     });
-    let conversation = server.serve_connection(TokioIo::new(stream), service);
+    let conversation = server.serve_connection_with_upgrades(TokioIo::new(stream), service);
     tokio::pin!(conversation);
     let ended = tokio::select! {
         ended = conversation.as_mut() => ended,

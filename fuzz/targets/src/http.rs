@@ -8,5 +8,6 @@ use crate::Target;
 pub const TARGETS: &[Target] = &[
     Target { name: "http_produce_body", run: fuzz::produce_body },
     Target { name: "http_parameters", run: fuzz::parameters },
+    Target { name: "http_frame", run: fuzz::frame },
     Target { name: "http_assignment", run: fuzz::assignment },
 ];

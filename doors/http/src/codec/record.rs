@@ -80,7 +80,7 @@ struct RecordJson<'a> {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct HeaderJson {
+pub(super) struct HeaderJson {
     name: Option<String>,
     name_base64: Option<String>,
     value: Option<String>,
@@ -88,7 +88,7 @@ struct HeaderJson {
 }
 
 /// Keeps `null` apart from a missing field.
-fn present<'de, D: serde::Deserializer<'de>>(
+pub(super) fn present<'de, D: serde::Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<&'de RawValue>, D::Error> {
     <&RawValue>::deserialize(deserializer).map(Some)
@@ -117,13 +117,13 @@ pub(crate) fn decode_line(line: &[u8]) -> Result<IncomingRecord, RecordError> {
 }
 
 impl HeaderJson {
-    fn decode(self) -> Result<Header, RecordError> {
+    pub(super) fn decode(self) -> Result<Header, RecordError> {
         let name = bytes("name", self.name, self.name_base64)?.ok_or(RecordError::HeaderName)?;
         Ok(Header { name, value: bytes("value", self.value, self.value_base64)? })
     }
 }
 
-fn raw_value(raw: &RawValue) -> Result<Option<Bytes>, RecordError> {
+pub(super) fn raw_value(raw: &RawValue) -> Result<Option<Bytes>, RecordError> {
     let text = raw.get();
     if text == "null" {
         Ok(None)
@@ -135,7 +135,7 @@ fn raw_value(raw: &RawValue) -> Result<Option<Bytes>, RecordError> {
     }
 }
 
-fn bytes(
+pub(super) fn bytes(
     field: &'static str,
     text: Option<String>,
     encoded: Option<String>,
@@ -148,7 +148,7 @@ fn bytes(
     }
 }
 
-fn base64(field: &'static str, text: &str) -> Result<Bytes, RecordError> {
+pub(super) fn base64(field: &'static str, text: &str) -> Result<Bytes, RecordError> {
     BASE64.decode(text).map(Bytes::from).map_err(|_| RecordError::Base64 { field })
 }
 
@@ -160,21 +160,34 @@ pub(crate) fn encode_line(output: &mut Vec<u8>, partition: PartitionIndex, recor
         "{{\"partition\":{partition},\"offset\":{offset},\"timestamp\":{timestamp},"
     );
     head.expect("writing into memory does not fail");
-    field(output, "key", record.key.as_deref());
-    output.push(b',');
-    field(output, "value", record.value.as_deref());
+    encode_contents(output, record.key.as_deref(), Some(record.value.as_deref()), &record.headers);
+    output.push(b'}');
+}
+
+/// Writes the members that hold a message; no value where it is carried apart (`None`).
+pub(super) fn encode_contents(
+    output: &mut Vec<u8>,
+    key: Option<&[u8]>,
+    value: Option<Option<&[u8]>>,
+    headers: &[Header],
+) {
+    field(output, "key", key);
+    if let Some(value) = value {
+        output.push(b',');
+        field(output, "value", value);
+    }
     output.extend_from_slice(b",\"headers\":[");
-    for (index, header) in record.headers.iter().enumerate() {
+    for (index, header) in headers.iter().enumerate() {
         output.extend_from_slice(if index == 0 { b"{" } else { b",{" });
         field(output, "name", Some(&header.name));
         output.push(b',');
         field(output, "value", header.value.as_deref());
         output.push(b'}');
     }
-    output.extend_from_slice(b"]}");
+    output.push(b']');
 }
 
-fn field(output: &mut Vec<u8>, name: &str, bytes: Option<&[u8]>) {
+pub(super) fn field(output: &mut Vec<u8>, name: &str, bytes: Option<&[u8]>) {
     let text = bytes.map(std::str::from_utf8);
     let encoded = matches!(text, Some(Err(_)));
     output.push(b'"');

@@ -40,6 +40,10 @@ DELETE /topics/NAME                   delete it
 POST   /topics/NAME/records           write a record: the body is its value, ?key=K its key
 POST   /topics/NAME/records/batch     write many: a JSON object a line
 GET    /topics/NAME/records           read: ?from=beginning|end|OFFSET|TIME &max=N &follow=true
+POST   /channels/NAME                 publish: to whoever listens now, and to the topic of that name
+GET    /channels/NAME                 follow as an event stream: ?match=name|prefix|glob
+POST   /services/NAME                 ask a service: the body is the request, the answer's is its reply
+GET    /ws                            a WebSocket: subscribe, publish, ask, serve, pair
 GET    /groups                        list consumer groups
 GET    /groups/NAME                   describe one
 POST   /groups/NAME/offsets           move it: {\"topic\": \"orders\", \"to\": \"beginning\"}

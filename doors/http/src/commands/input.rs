@@ -27,6 +27,20 @@ impl<S: Send + Sync> FromRequestParts<S> for TopicPath {
     }
 }
 
+/// The channel or service that a path names, as it is.
+pub(crate) struct NamePath(pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for NamePath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<NamePath, Problem> {
+        let Path(name) = Path::<String>::from_request_parts(parts, state)
+            .await
+            .map_err(|rejection| wrong_path(&rejection))?;
+        Ok(NamePath(name))
+    }
+}
+
 /// The parameters after the question mark; one that does not exist is refused.
 pub(crate) struct Parameters<T>(pub(crate) T);
 

@@ -1,5 +1,6 @@
 //! One file per family of requests: a request to calls of the core, and back.
 
+pub(crate) mod channels;
 pub(crate) mod consume;
 pub(crate) mod groups;
 pub(crate) mod health;
@@ -8,5 +9,7 @@ pub(crate) mod input;
 pub(crate) mod produce;
 pub(crate) mod queues;
 pub(crate) mod queues_work;
+pub(crate) mod services;
 pub(crate) mod sql;
 pub(crate) mod topics;
+pub(crate) mod websocket;

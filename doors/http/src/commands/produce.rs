@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, StatusCode};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
+use posthouse_broker::LiveMessage;
 use posthouse_record::Header;
 use posthouse_types::{Offset, PartitionIndex, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -22,7 +23,7 @@ use crate::session::ConnectionNumber;
 use crate::writer::{Writer, Written};
 
 /// A request header with this before its name is a header of the record.
-const HEADER_PREFIX: &str = "record-header-";
+pub(crate) const HEADER_PREFIX: &str = "record-header-";
 
 /// What a single record has beside its value.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -125,6 +126,27 @@ pub(crate) async fn one(
 }
 
 impl RecordParameters {
+    /// The message of a channel, which has no partition to be chosen.
+    pub(crate) fn message(
+        self,
+        value: Bytes,
+        headers: Vec<Header>,
+        door: &Door,
+    ) -> Result<LiveMessage, Problem> {
+        if let Some(partition) = self.partition {
+            let help = "write to the topic's records to choose one";
+            return Err(Problem::parameter(
+                "partition",
+                &partition.to_string(),
+                "cannot be chosen on a channel",
+            )
+            .help(help));
+        }
+        let IncomingRecord { key, value, headers, timestamp, .. } = self.record(value, headers)?;
+        let timestamp = timestamp.unwrap_or_else(|| door.broker.clock().wall());
+        Ok(LiveMessage { key, value, headers, timestamp })
+    }
+
     fn record(self, value: Bytes, headers: Vec<Header>) -> Result<IncomingRecord, Problem> {
         let key = match (self.key, self.key_base64) {
             (Some(_), Some(text)) => {
@@ -160,7 +182,7 @@ impl RecordParameters {
     }
 }
 
-fn record_headers(headers: &HeaderMap) -> Vec<Header> {
+pub(crate) fn record_headers(headers: &HeaderMap) -> Vec<Header> {
     let header = |(name, value): (&axum::http::HeaderName, &axum::http::HeaderValue)| {
         let name = name.as_str().strip_prefix(HEADER_PREFIX)?;
         Some(Header {
