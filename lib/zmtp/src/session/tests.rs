@@ -5,6 +5,7 @@ use std::io::IoSlice;
 use proptest::prelude::*;
 
 use super::*;
+use crate::codec::greeting::rest_of_greeting;
 use crate::codec::outbox::SLICES_MAX;
 use crate::mechanism::{CurveClient, CurveKeys, CurveServer, PlainClient, PlainServer};
 
