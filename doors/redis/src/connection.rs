@@ -35,6 +35,7 @@ use crate::keys::Keys;
 use crate::output::{GATHER_MAX, Output};
 use crate::registry::{Member, Unblock};
 use crate::server::Server;
+use crate::subscriptions::UNWRITTEN_BYTES_MAX;
 use crate::table::{self, Blocked, Call, Entry, Flags, Handler, Outcome, Wait};
 
 /// LIMIT: answers of one connection that wait for the disk.
@@ -93,8 +94,9 @@ struct Connection {
     held: Option<Vec<Bytes>>,
     /// Until when requests are held back by `CLIENT PAUSE`.
     paused: Option<Pin<Box<Sleep>>>,
-    /// Runs out when the client has been above the soft limit of subscribers for too long.
-    slow_since: Option<Pin<Box<Sleep>>>,
+    /// Since when the client is above the soft limit of subscribers.
+    slow_since: Option<Instant>,
+    look: Option<Pin<Box<Sleep>>>,
     /// No more requests are read.
     input_ended: bool,
 }
@@ -128,6 +130,7 @@ impl Connection {
             held: None,
             paused: None,
             slow_since: None,
+            look: None,
             input_ended: false,
         }
     }
@@ -268,7 +271,9 @@ impl Connection {
     }
 
     fn answer(&mut self, answer: Answer) {
-        if !self.client.wants_reply() {
+        // A push is not the answer that `CLIENT REPLY OFF` is about.
+        let is_push = matches!(answer, Answer::Ready(Reply::Push(_)));
+        if !is_push && !self.client.wants_reply() {
             // The change is made; nobody waits to hear of it.
             return;
         }
@@ -342,28 +347,35 @@ impl Connection {
             .subscriptions
             .poll_messages(cx, client.protocol, &mut self.output)
             .map_err(|_| ConnectionError::SlowSubscriber(queued))?;
-        let soft = self.server.parameters.subscriber_bytes_soft.load(Ordering::Relaxed);
-        if queued > soft {
-            self.poll_slow(queued, soft, cx)?;
-        } else {
-            self.slow_since = None;
-        }
+        self.poll_slow(cx)?;
         self.server.metrics.delivered.increment(u64::try_from(count).unwrap_or(u64::MAX));
         Ok(count > 0)
     }
 
-    /// Ends a subscriber that has been above the soft limit for too long.
-    fn poll_slow(
-        &mut self,
-        queued: usize,
-        soft: usize,
-        cx: &mut Context<'_>,
-    ) -> Result<(), ConnectionError> {
-        let seconds = self.server.parameters.subscriber_seconds_max.load(Ordering::Relaxed);
-        let time = || Box::pin(tokio::time::sleep(Duration::from_secs(seconds)));
-        let is_late = self.slow_since.get_or_insert_with(time).as_mut().poll(cx).is_ready();
-        if is_late && seconds > 0 && self.client.subscriptions.queued_bytes() > soft {
-            return Err(ConnectionError::SlowSubscriber(queued));
+    /// Ends a subscriber that has been above the soft limit for too long. While the socket takes
+    /// nothing, nothing else wakes the connection, so it looks from time to time.
+    fn poll_slow(&mut self, cx: &mut Context<'_>) -> Result<(), ConnectionError> {
+        const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+        if self.client.subscriptions.is_empty() || self.output.len() < UNWRITTEN_BYTES_MAX {
+            (self.slow_since, self.look) = (None, None);
+            return Ok(());
+        }
+        let parameters = &self.server.parameters;
+        let seconds = parameters.subscriber_seconds_max.load(Ordering::Relaxed);
+        let soft = parameters.subscriber_bytes_soft.load(Ordering::Relaxed);
+        let queued = self.client.subscriptions.queued_bytes();
+        if queued > soft {
+            let now = self.server.broker.clock().now();
+            let since = *self.slow_since.get_or_insert(now);
+            if seconds > 0 && now.saturating_duration_since(since).as_secs() >= seconds {
+                return Err(ConnectionError::SlowSubscriber(queued));
+            }
+        } else {
+            self.slow_since = None;
+        }
+        let wait = || Box::pin(tokio::time::sleep(LOOK_INTERVAL));
+        while self.look.get_or_insert_with(wait).as_mut().poll(cx).is_ready() {
+            self.look = None;
         }
         Ok(())
     }

@@ -126,11 +126,6 @@ impl Registry {
         self.clients.lock().get(&id).cloned()
     }
 
-    /// How many there are.
-    pub(crate) fn count(&self) -> usize {
-        self.clients.lock().len()
-    }
-
     /// How many there have been.
     pub(crate) fn total(&self) -> u64 {
         self.last_id.load(Ordering::Relaxed)

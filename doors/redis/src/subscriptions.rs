@@ -143,6 +143,13 @@ impl Subscriptions {
                 write(&delivery, protocol, (&self.channels, &self.shard_channels), out);
             }
         }
+        if out.len() >= UNWRITTEN_BYTES_MAX
+            && let Some(subscriber) = &self.subscriber
+            && let Poll::Ready(Err(ended)) = subscriber.poll_many(cx, 0, &mut self.taken)
+        {
+            // The socket takes nothing, so this is the only way to learn of the end.
+            return Err(ended);
+        }
         Ok(count)
     }
 }

@@ -22,6 +22,11 @@ impl Broker {
         Ok(Arc::clone(&self.find_topic(principal, Operation::Describe, topic)?.topic))
     }
 
+    /// Whether a topic has this name, internal ones included: a look-up that costs no allocation.
+    pub fn has_topic(&self, name: &[u8]) -> bool {
+        self.topic_table().find_bytes(name).is_some()
+    }
+
     /// Every topic the principal may describe, by name; internal ones too.
     pub async fn topics(&self, principal: &Principal) -> Vec<Arc<Topic>> {
         let mut topics: Vec<_> = self

@@ -14,6 +14,7 @@ pub(crate) mod lists_blocking;
 mod stream_arguments;
 pub(crate) mod stream_groups;
 pub(crate) mod stream_info;
+mod stream_keys;
 pub(crate) mod streams;
 
 pub(crate) mod pubsub;
@@ -108,6 +109,9 @@ fn settle(call: &mut Call<'_>, outcome: Outcome) -> Outcome {
 
 /// Runs a command that has been checked.
 pub(crate) fn run(call: &mut Call<'_>, spec: &CommandSpec, arguments: &[Bytes]) -> Outcome {
+    if let Some(outcome) = stream_keys::intercept(call, spec, arguments) {
+        return outcome;
+    }
     let outcome = match spec.run {
         Handler::Now(run) => run(call, arguments).map(Outcome::Reply),
         Handler::Begin(run) | Handler::After(run) => run(call, arguments),

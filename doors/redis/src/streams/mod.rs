@@ -13,4 +13,4 @@ mod table;
 pub(crate) use id::{Bound, StreamId};
 pub(crate) use record::Entry;
 pub(crate) use stream::{Add, NewId, Stream, Trim};
-pub(crate) use table::Streams;
+pub(crate) use table::{Streams, topic_name};
