@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use posthouse_keyspace::DatabaseIndex;
 
 use crate::codec::{Reply, parse_integer};
 use crate::commands::{info, integer, is, text};
@@ -27,20 +26,6 @@ pub(crate) const COMMANDS: &[CommandSpec] = &[
         "3.0.0",
         "Blocks until the asynchronous replication of all preceding write commands is completed.",
     ),
-    CommandSpec::new("dbsize", 1, GROUP, Handler::Now(db_size))
-        .flag(Flags::READONLY)
-        .flag(Flags::FAST)
-        .about("1.0.0", "Returns the number of keys in the database."),
-    CommandSpec::new("flushdb", -1, GROUP, Handler::Now(flush_db))
-        .flag(Flags::WRITE)
-        .about("1.0.0", "Removes all keys from the current database."),
-    CommandSpec::new("flushall", -1, GROUP, Handler::Now(flush_all))
-        .flag(Flags::WRITE)
-        .about("1.0.0", "Removes all keys from all databases."),
-    CommandSpec::new("swapdb", 3, GROUP, Handler::Now(swap_db))
-        .flag(Flags::WRITE)
-        .flag(Flags::FAST)
-        .about("4.0.0", "Swaps two Redis databases."),
     CommandSpec::new("memory", -2, GROUP, Handler::Now(memory))
         .flag(Flags::READONLY)
         .about("4.0.0", "A container for memory diagnostics commands."),
@@ -82,43 +67,6 @@ fn wait(_: &mut Call<'_>, arguments: &[Bytes]) -> Result<Reply, CommandError> {
         return Err(CommandError::NegativeTimeout);
     }
     Ok(Reply::Integer(0))
-}
-
-fn db_size(call: &mut Call<'_>, _: &[Bytes]) -> Result<Reply, CommandError> {
-    let index = call.client.db;
-    Ok(Reply::count(call.keys().keyspace().sizes(index).0))
-}
-
-fn flush_db(call: &mut Call<'_>, arguments: &[Bytes]) -> Result<Reply, CommandError> {
-    check_flush(arguments)?;
-    call.database().flush();
-    Ok(Reply::OK)
-}
-
-fn flush_all(call: &mut Call<'_>, arguments: &[Bytes]) -> Result<Reply, CommandError> {
-    check_flush(arguments)?;
-    call.keys().keyspace().flush_all();
-    Ok(Reply::OK)
-}
-
-/// Memory is given back by whoever flushes, whichever is asked for.
-fn check_flush(arguments: &[Bytes]) -> Result<(), CommandError> {
-    match &arguments[1..] {
-        [] => Ok(()),
-        [mode] if is(mode, "sync") || is(mode, "async") => Ok(()),
-        _ => Err(CommandError::Syntax),
-    }
-}
-
-fn swap_db(call: &mut Call<'_>, arguments: &[Bytes]) -> Result<Reply, CommandError> {
-    let index = |argument: &Bytes, which: &str| {
-        let number = parse_integer(argument);
-        let number = number.ok_or(CommandError::Said(format!("ERR invalid {which} DB index")))?;
-        Ok::<_, CommandError>(DatabaseIndex::new(number)?)
-    };
-    let (left, right) = (index(&arguments[1], "first")?, index(&arguments[2], "second")?);
-    call.keys().keyspace().swap(left, right);
-    Ok(Reply::OK)
 }
 
 fn memory(_: &mut Call<'_>, arguments: &[Bytes]) -> Result<Reply, CommandError> {
