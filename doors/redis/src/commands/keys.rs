@@ -1,4 +1,4 @@
-//! What can be done with any key.
+//! What can be done with any key, and with whole databases.
 
 use bytes::Bytes;
 use posthouse_keyspace::{DatabaseIndex, ExpireCondition, Kind, TimeToLive};
@@ -152,6 +152,41 @@ pub(crate) const COMMANDS: &[CommandSpec] = &[
         ("1.0.0", "Returns a random key."),
         |call, _| Ok(bulk_or_null(call.database().random_key())),
     ),
+    anywhere(
+        "dbsize",
+        1,
+        "server",
+        Flags::READONLY,
+        ("1.0.0", "Returns the number of keys."),
+        |call, _| Ok(Reply::count(call.database().len())),
+    )
+    .flag(Flags::FAST),
+    anywhere(
+        "flushdb",
+        -1,
+        "server",
+        Flags::WRITE,
+        ("1.0.0", "Removes all keys from the database."),
+        |call, args| {
+            flush_mode(args)?;
+            call.database().flush();
+            Ok(Reply::OK)
+        },
+    ),
+    anywhere(
+        "flushall",
+        -1,
+        "server",
+        Flags::WRITE,
+        ("1.0.0", "Removes all keys from all databases."),
+        |call, args| {
+            flush_mode(args)?;
+            call.keys().keyspace().flush_all();
+            Ok(Reply::OK)
+        },
+    ),
+    anywhere("swapdb", 3, "server", Flags::WRITE, ("4.0.0", "Swaps two databases."), swap)
+        .flag(Flags::FAST),
     read("object", -2, GROUP, ("2.2.3", "A container for object introspection commands."), object)
         .keys(2, 2, 1),
     read(
@@ -287,6 +322,25 @@ fn kind(name: &[u8]) -> Option<Kind> {
     [Kind::String, Kind::List, Kind::Hash, Kind::Set, Kind::SortedSet]
         .into_iter()
         .find(|kind| is(name, kind.name()))
+}
+
+fn flush_mode(args: &[Bytes]) -> Result<(), CommandError> {
+    match &args[1..] {
+        [] => Ok(()),
+        [mode] if is(mode, "sync") || is(mode, "async") => Ok(()),
+        _ => Err(CommandError::Syntax),
+    }
+}
+
+fn swap(call: &mut Call<'_>, args: &[Bytes]) -> Answer {
+    let number = |argument: &Bytes, which: &str| {
+        let invalid = || CommandError::Said(format!("ERR invalid {which} DB index"));
+        integer(argument).map_err(|_| invalid())
+    };
+    let (left, right) = (number(&args[1], "first")?, number(&args[2], "second")?);
+    let (left, right) = (DatabaseIndex::new(left)?, DatabaseIndex::new(right)?);
+    call.keys().keyspace().swap(left, right);
+    Ok(Reply::OK)
 }
 
 fn object(call: &mut Call<'_>, args: &[Bytes]) -> Answer {
