@@ -358,7 +358,6 @@ def test_plain_our_client(ours, libzmq):
             "push", "--peers", "1", "--plain-username", "admin", "--plain-password", "guess",
             connect=[endpoint_of(server)],
         )
-        wrong.say("not let in")
         code, errors = wrong.finish()
         assert code == 1 and "400" in errors
         right = ours("push", *PLAIN, connect=[endpoint_of(server)])

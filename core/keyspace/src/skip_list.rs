@@ -128,7 +128,7 @@ impl SkipList {
     }
 
     /// Members from a rank on, upwards.
-    pub(crate) fn from_rank(&self, rank: usize) -> impl Iterator<Item = (&Bytes, f64)> {
+    pub(crate) fn up_from_rank(&self, rank: usize) -> impl Iterator<Item = (&Bytes, f64)> {
         let mut at = self.node_at(rank);
         std::iter::from_fn(move || {
             let node = at.map(|at| &self.nodes[at as usize])?;
@@ -243,7 +243,7 @@ mod tests {
             for (rank, (score, member)) in model.iter().enumerate() {
                 let before = list.partition_point(|s, m| is_less(s, m, f64::from(*score), member));
                 prop_assert_eq!(before, rank);
-                let up: Vec<_> = list.from_rank(rank).map(|(member, _)| member.clone()).collect();
+                let up: Vec<_> = list.up_from_rank(rank).map(|(member, _)| member.clone()).collect();
                 let expected: Vec<_> = model[rank..].iter().map(|(_, member)| member.clone()).collect();
                 prop_assert_eq!(up, expected);
                 let down: Vec<_> = list.down_from_rank(rank).map(|(member, _)| member.clone()).collect();

@@ -157,7 +157,7 @@ impl Database<'_> {
             let last = sorted.scores.len().saturating_sub(1);
             sorted.order.down_from_rank(last).take(count).map(entry).collect()
         } else {
-            sorted.order.from_rank(0).take(count).map(entry).collect()
+            sorted.order.up_from_rank(0).take(count).map(entry).collect()
         };
         if !members.is_empty() {
             let taken = members.iter().map(|(member, _)| member.clone()).collect();

@@ -59,7 +59,7 @@ impl Database<'_> {
         for (member, score) in combined(how, sources, aggregate) {
             sorted.set(member, score);
         }
-        Ok(sorted.order.from_rank(0).map(|(member, score)| (member.clone(), score)).collect())
+        Ok(sorted.order.up_from_rank(0).map(|(member, score)| (member.clone(), score)).collect())
     }
 
     /// Stores what several sorted sets become; says how many members that has (`ZUNIONSTORE` …).

@@ -85,7 +85,7 @@ impl Database<'_> {
         Ok(if query.reverse {
             sorted.order.down_from_rank(to - 1 - query.skip).take(count).map(entry).collect()
         } else {
-            sorted.order.from_rank(from + query.skip).take(count).map(entry).collect()
+            sorted.order.up_from_rank(from + query.skip).take(count).map(entry).collect()
         })
     }
 

@@ -54,8 +54,11 @@ fn step(keyspace: &mut Keyspace, (what, key, number, database): Step) {
     }
 }
 
+/// Of each key its database, name, time of expiry and contents.
+type Contents = Vec<(u8, Vec<u8>, Option<i64>, Vec<String>)>;
+
 /// Everything that is there, in an order that does not depend on how it came.
-fn contents(keyspace: &mut Keyspace) -> Vec<(u8, Vec<u8>, Option<i64>, Vec<String>)> {
+fn contents(keyspace: &mut Keyspace) -> Contents {
     let mut all = Vec::new();
     for (place, table) in keyspace.tables.iter().enumerate() {
         for (key, entry) in table.keys.iter() {

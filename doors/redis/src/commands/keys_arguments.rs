@@ -53,12 +53,12 @@ pub(super) fn slices(arguments: &[Bytes]) -> Vec<&[u8]> {
     arguments.iter().map(|argument| &argument[..]).collect()
 }
 
+/// Two arguments that belong together, such as a field and its value.
+pub(super) type Pair<'a> = (&'a [u8], &'a [u8]);
+
 /// Arguments that come in pairs; the caller's name is needed where one is missing.
-pub(super) fn pairs<'a>(
-    arguments: &'a [Bytes],
-    name: &str,
-) -> Result<Vec<(&'a [u8], &'a [u8])>, CommandError> {
-    if arguments.len() % 2 != 0 {
+pub(super) fn pairs<'a>(arguments: &'a [Bytes], name: &str) -> Result<Vec<Pair<'a>>, CommandError> {
+    if !arguments.len().is_multiple_of(2) {
         return Err(CommandError::Arity(name.to_owned()));
     }
     Ok(arguments.chunks_exact(2).map(|pair| (&pair[0][..], &pair[1][..])).collect())

@@ -146,7 +146,7 @@ fn add_options(args: &[Bytes]) -> Result<(AddOptions, &[Bytes]), CommandError> {
         }
         rest = after;
     }
-    if rest.is_empty() || rest.len() % 2 != 0 {
+    if rest.is_empty() || !rest.len().is_multiple_of(2) {
         return Err(CommandError::Syntax);
     }
     if absent && present {
