@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use crate::authorize::authorize;
 use crate::catalog::{Catalog, CatalogCommand};
 use crate::coordinate::{self, Shard};
+use crate::declarations::DeclarationTable;
 use crate::in_flight::InFlight;
 use crate::live::{Channels, Pairs, Services};
 use crate::producers::ProducerIds;
@@ -37,6 +38,7 @@ pub struct Broker {
     topics: TopicTable,
     /// Held over a change of a topic that exists, until callers see it: changes show in order.
     topic_changes: tokio::sync::Mutex<()>,
+    declarations: DeclarationTable,
     in_flight: InFlight,
     producer_ids: ProducerIds,
     channels: Channels,
@@ -92,6 +94,7 @@ impl Broker {
             Some(identity) => identity,
             None => identify(&mut catalog, clock.as_ref()).await?,
         };
+        let declarations = DeclarationTable::new(catalog.machine().declared());
         let producer_ids = ProducerIds::starting_at(catalog.machine().producer_ids_next());
         let broker = Arc::new_cyclic(|this| Broker {
             this: Weak::clone(this),
@@ -102,6 +105,7 @@ impl Broker {
             catalog: Mutex::new(catalog),
             topics,
             topic_changes: tokio::sync::Mutex::new(()),
+            declarations,
             in_flight,
             producer_ids,
             channels: Channels::default(),
@@ -194,6 +198,10 @@ impl Broker {
 
     pub(crate) fn topic_changes(&self) -> &tokio::sync::Mutex<()> {
         &self.topic_changes
+    }
+
+    pub(crate) fn declared(&self) -> &DeclarationTable {
+        &self.declarations
     }
 
     pub(crate) fn in_flight(&self) -> &InFlight {

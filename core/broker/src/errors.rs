@@ -10,7 +10,7 @@ use posthouse_types::{
     LeaderEpoch, NameError, Offset, PartitionIndex, Principal, TopicId, TopicName,
 };
 
-use crate::LiveMessage;
+use crate::{DeclarationKind, LiveMessage};
 
 /// The authorisation point said no.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -121,6 +121,26 @@ pub enum AlterTopicError {
     Truncate(#[source] TruncateError),
     #[error("cannot record the change in the catalog")]
     Catalog(#[source] AppendFailure),
+}
+
+/// Why nothing was declared, or taken back.
+#[derive(Clone, Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum DeclareError {
+    #[error("{kind} {name} exists already")]
+    Exists { kind: DeclarationKind, name: String },
+    #[error("there is no {kind} {name}")]
+    Unknown { kind: DeclarationKind, name: String },
+    #[error("{kind} name {name:?} is refused: it has 1 to {max} of A-Z a-z 0-9 . _ -")]
+    Name { kind: DeclarationKind, name: String, max: usize },
+    #[error("{kind} {name} is {size} bytes as JSON; {max} are allowed")]
+    TooLarge { kind: DeclarationKind, name: String, size: usize, max: usize },
+    #[error("there are {max} {kind}s already, which is as many as a node runs")]
+    TooMany { kind: DeclarationKind, max: usize },
+    #[error("cannot record it in the catalog")]
+    Catalog(#[from] AppendFailure),
+    #[error(transparent)]
+    Denied(#[from] Denied),
 }
 
 /// Why records were not accepted.

@@ -12,6 +12,7 @@ mod broker;
 mod catalog;
 mod config;
 mod coordinate;
+mod declarations;
 mod errors;
 mod fetch;
 #[doc(hidden)]
@@ -31,10 +32,11 @@ mod topics;
 pub use authorize::{Operation, Resource};
 pub use broker::{Broker, Identity};
 pub use config::BrokerConfig;
+pub use declarations::{Declaration, DeclarationKind, Declarations, DeclareMode};
 pub use errors::{
-    AlterTopicError, AppendFailure, CommitError, CreateTopicError, DeleteGroupError, Denied,
-    FetchError, GroupError, JoinError, LookupError, OpenBrokerError, PairError, PairSendError,
-    ProducerIdError, PublishError, RequestError, SubscribeError,
+    AlterTopicError, AppendFailure, CommitError, CreateTopicError, DeclareError, DeleteGroupError,
+    Denied, FetchError, GroupError, JoinError, LookupError, OpenBrokerError, PairError,
+    PairSendError, ProducerIdError, PublishError, RequestError, SubscribeError,
 };
 pub use fetch::{Fetch, FetchPartition, Fetched, FetchedPartition, Isolation};
 pub use groups::{

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use posthouse_types::{NodeId, ProducerId, TopicId, TopicName};
 use serde::{Deserialize, Serialize};
 
-use crate::TopicSchema;
 use crate::state::Damage;
+use crate::{Declaration, DeclarationKind, TopicSchema};
 
 /// The version that is written; no higher one is read.
 const VERSION: u32 = 1;
@@ -34,6 +34,10 @@ pub(crate) enum CatalogCommand {
     SchemaDeclared { id: TopicId, schema: TopicSchema },
     /// Producer ids below `next` may have been given out.
     ProducerIdsReserved { next: ProducerId },
+    /// Something is to be run, instead of what had its name.
+    Declared { declaration: Declaration },
+    /// It is not to be run any more. (`kind` is the command's own.)
+    Undeclared { declared: DeclarationKind, name: String },
 }
 
 /// A topic as the catalog keeps it.
@@ -121,6 +125,14 @@ mod tests {
         round_trip(CatalogCommand::TopicConfigured { id, overrides });
         round_trip(CatalogCommand::SchemaDeclared { id, schema });
         round_trip(CatalogCommand::ProducerIdsReserved { next: ProducerId(1000) });
+        let declaration = Declaration {
+            kind: DeclarationKind::FileSink,
+            name: "access.log".into(),
+            spec: serde_json::json!({"version": 2, "kind": [1.5, null, "\u{1f4ee}"]}),
+        };
+        round_trip(CatalogCommand::Declared { declaration });
+        let declared = DeclarationKind::Endpoint;
+        round_trip(CatalogCommand::Undeclared { declared, name: "in".into() });
     }
 
     #[test]

@@ -6,8 +6,8 @@ use posthouse_types::{ProducerId, TopicId, TopicName};
 use serde::{Deserialize, Serialize};
 
 use super::command::{CatalogCommand, TopicEntry, from_json, to_json};
-use crate::Identity;
 use crate::state::{Damage, StateMachine};
+use crate::{Declaration, DeclarationKind, Identity};
 
 /// Everything in the catalog.
 #[derive(Debug, Default)]
@@ -19,6 +19,7 @@ pub(crate) struct Catalog {
     by_alias: HashMap<String, TopicId>,
     /// Deleted topics whose data may still be there.
     deleted: BTreeSet<TopicId>,
+    declared: BTreeMap<(DeclarationKind, String), Declaration>,
 }
 
 /// What the node has to do after a change.
@@ -58,9 +59,18 @@ impl Catalog {
         &self.deleted
     }
 
+    /// Everything that is to be run.
+    pub(crate) fn declared(&self) -> impl Iterator<Item = &Declaration> {
+        self.declared.values()
+    }
+
     /// All topics.
     pub(crate) fn topics(&self) -> impl Iterator<Item = &TopicEntry> {
         self.topics.values()
+    }
+
+    fn insert_declared(&mut self, declaration: Declaration) {
+        self.declared.insert((declaration.kind, declaration.name.clone()), declaration);
     }
 
     fn insert(&mut self, topic: TopicEntry) {
@@ -126,6 +136,14 @@ impl StateMachine for Catalog {
                 self.producer_ids_next = next.max(self.producer_ids_next);
                 CatalogEffect::None
             }
+            CatalogCommand::Declared { declaration } => {
+                self.insert_declared(declaration);
+                CatalogEffect::None
+            }
+            CatalogCommand::Undeclared { declared, name } => {
+                self.declared.remove(&(declared, name));
+                CatalogEffect::None
+            }
         }
     }
 
@@ -136,6 +154,7 @@ impl StateMachine for Catalog {
             producer_ids_next: self.producer_ids_next,
             topics,
             deleted: self.deleted.clone(),
+            declared: self.declared.values().cloned().collect(),
         };
         to_json(&stored, out);
     }
@@ -151,6 +170,9 @@ impl StateMachine for Catalog {
         for topic in stored.topics {
             catalog.insert(topic);
         }
+        for declaration in stored.declared {
+            catalog.insert_declared(declaration);
+        }
         Ok(catalog)
     }
 }
@@ -163,6 +185,8 @@ struct Stored {
     topics: Vec<TopicEntry>,
     #[serde(default)]
     deleted: BTreeSet<TopicId>,
+    #[serde(default)]
+    declared: Vec<Declaration>,
 }
 
 #[cfg(test)]
@@ -213,6 +237,29 @@ mod tests {
         let id = entry(1, "gone").id;
         let effect = catalog.apply(CatalogCommand::PartitionsAdded { id, partitions: 2 });
         assert_eq!(effect, CatalogEffect::None);
+    }
+
+    #[test]
+    fn declarations_of_one_kind_have_different_names_and_survive_a_snapshot() {
+        let declaration =
+            |kind, spec| Declaration { kind, name: "one".into(), spec: serde_json::json!(spec) };
+        let mut catalog = Catalog::default();
+        for (kind, spec) in [
+            (DeclarationKind::Webhook, "first"),
+            (DeclarationKind::Endpoint, "other kind"),
+            (DeclarationKind::Webhook, "second"),
+        ] {
+            let declaration = declaration(kind, spec);
+            catalog.apply(CatalogCommand::Declared { declaration });
+        }
+        let mut bytes = Vec::new();
+        catalog.snapshot(&mut bytes);
+        let mut catalog = Catalog::restore(&bytes).unwrap();
+        let specs: Vec<_> = catalog.declared().map(|one| one.spec.as_str().unwrap()).collect();
+        assert_eq!(specs, ["other kind", "second"]);
+        let declared = DeclarationKind::Endpoint;
+        catalog.apply(CatalogCommand::Undeclared { declared, name: "one".into() });
+        assert_eq!(catalog.declared().count(), 1);
     }
 
     #[test]

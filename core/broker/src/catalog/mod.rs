@@ -1,4 +1,5 @@
-//! The catalog: who the node is, which topics exist, which producer ids are given out.
+//! The catalog: who the node is, which topics exist, which producer ids are given out, what was
+//! declared.
 //!
 //! A [`StateMachine`](crate::state::StateMachine) over the one partition of
 //! `__posthouse_catalog`. It decides nothing: what a caller may change is checked by
