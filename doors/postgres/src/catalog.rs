@@ -49,13 +49,34 @@ const SYSTEM_WORDS: [&str; 20] = [
 
 /// What clients ask in ways that DataFusion cannot plan, and what they are told instead.
 ///
-/// `psql`'s `\d+` asks for storage options, which topics do not have, through an array made of a
-/// subquery.
-const UNPLANNABLE: [(&str, &str); 1] = [(
-    "array_to_string(c.reloptions || array(select 'toast.' || x \
-     from pg_catalog.unnest(tc.reloptions) x), ', ')",
-    "current_setting('no.options', true)",
-)];
+/// - `psql`'s `\d+` asks for storage options, which topics do not have, through an array made of a
+///   subquery.
+/// - `psql`'s `\dT` and the JDBC driver ask with a subquery, which DataFusion takes for one that may
+///   give several rows, whether a type is a composite one.
+/// - The JDBC driver unrolls the keys of constraints and indexes, of which topics have none; it asks
+///   for a setting as a row of a table, and for a function by its object id where the table has names.
+const UNPLANNABLE: [(&str, &str); 10] = [
+    (
+        "array_to_string(c.reloptions || array(select 'toast.' || x \
+         from pg_catalog.unnest(tc.reloptions) x), ', ')",
+        "current_setting('no.options', true)",
+    ),
+    (
+        "(SELECT c.relkind = 'c' FROM pg_catalog.pg_class c WHERE c.oid = t.typrelid)",
+        "(t.typrelid IN (SELECT c.oid FROM pg_catalog.pg_class c WHERE c.relkind = 'c'))",
+    ),
+    ("(information_schema._pg_expandarray(i.indkey)).n", "NULL::INT"),
+    ("information_schema._pg_expandarray(i.indkey)", "NULL::INT"),
+    ("(information_schema._pg_expandarray(con.conkey)).n", "NULL::INT"),
+    ("information_schema._pg_expandarray(con.conkey)", "NULL::INT"),
+    ("(result.KEYS).x", "NULL::INT"),
+    ("(i.keys).x", "NULL::INT"),
+    (
+        "SELECT setting FROM pg_catalog.pg_settings WHERE name='max_index_keys'",
+        "SELECT current_setting('max_index_keys') AS setting",
+    ),
+    ("typinput='pg_catalog.array_in'::regproc", "typinput='array_in'"),
+];
 
 /// What all sessions share of `pg_catalog`.
 pub(crate) struct SystemCatalog {

@@ -33,13 +33,14 @@ const VISIBILITY: [&str; 7] = [
 ];
 
 /// Texts that nobody wrote.
-const UNKNOWN_TEXTS: [&str; 7] = [
+const UNKNOWN_TEXTS: [&str; 8] = [
     "col_description",
     "obj_description",
     "shobj_description",
     "pg_get_function_arguments",
     "pg_get_function_identity_arguments",
     "pg_get_function_result",
+    "pg_get_indexdef",
     "pg_size_pretty",
 ];
 

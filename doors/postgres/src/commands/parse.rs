@@ -18,7 +18,7 @@ use super::set::show_schema;
 use super::{Exchange, Watch, watched};
 use crate::errors::{Failure, Stop};
 use crate::session::{Body, Parameter, Prepared, Tag};
-use crate::sql::{OwnStatement, own_statement, pieces};
+use crate::sql::{OwnStatement, own_statement, pieces, with_postgres_names};
 
 /// LIMIT: SPEC: `Bind` counts its parameters in 16 bits.
 const PARAMETERS_MAX: usize = 65_535;
@@ -85,6 +85,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
         };
         let parameters = parameters(&plan, declared)?;
         let schema = self.schema_of(&plan, &parameters)?;
+        let schema = schema.map(|schema| with_postgres_names(piece.sql, schema));
         prepared(Body::Plan(Box::new(plan), tag), parameters, schema)
     }
 

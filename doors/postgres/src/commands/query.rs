@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::{Exchange, Reply, Watch};
 use crate::errors::{Failure, Stop};
 use crate::session::Tag;
-use crate::sql::{OwnStatement, Piece, own_statement, pieces};
+use crate::sql::{OwnStatement, Piece, own_statement, pieces, with_postgres_names};
 use crate::values::{Rows, Style};
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
@@ -81,7 +81,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
         })?;
         let tag = Tag::of(&piece.first_word());
         let style = Style::of(&self.session.settings());
-        let reply = |outcome| Ok(reply(outcome, tag, format, style.clone())?);
+        let reply = |outcome| Ok(reply(named(outcome, piece), tag, format, style.clone())?);
         outcomes.into_iter().map(reply).collect()
     }
 
@@ -101,6 +101,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
             Reply::Fetch(fetch) => self.send_fetched(&fetch, false, watch).await?,
         }
         Ok(())
+    }
+}
+
+/// What the engine gave, with columns that are called as PostgreSQL calls them.
+fn named(outcome: Outcome, piece: &Piece<'_>) -> Outcome {
+    match outcome {
+        Outcome::Rows { schema, rows } => {
+            Outcome::Rows { schema: with_postgres_names(piece.sql, schema), rows }
+        }
+        done @ Outcome::Done { .. } => done,
     }
 }
 
