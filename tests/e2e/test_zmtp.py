@@ -8,67 +8,14 @@ import socket as sockets
 import subprocess
 import threading
 import time
-from queue import Empty, Queue
 
 import pytest
 import zmq
+from clients.zmq_peers import LIMIT_SECONDS, Ours
 from posthouse_node import BINARY
 from zmq.utils.monitor import recv_monitor_message
 
-LIMIT_SECONDS = 30
 LIMIT_MS = LIMIT_SECONDS * 1000
-
-
-class Ours:
-    """One running `posthouse zmq`."""
-
-    def __init__(self, kind, *flags, bind=None, connect=()):
-        command = [str(BINARY), "zmq", kind, *flags]
-        for endpoint in [bind] if bind else []:
-            command += ["--bind", endpoint]
-        for endpoint in connect:
-            command += ["--connect", endpoint]
-        pipe = subprocess.PIPE
-        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
-        self.lines, self.errors = Queue(), Queue()
-        self.readers = [
-            threading.Thread(target=self._read, args=(stream, queue), daemon=True)
-            for stream, queue in [
-                (self.process.stdout, self.lines), (self.process.stderr, self.errors),
-            ]
-        ]
-        for reader in self.readers:
-            reader.start()
-        self.endpoint = None
-        if bind:
-            line = self.errors.get(timeout=LIMIT_SECONDS)
-            assert line.startswith("listening on "), line
-            self.endpoint = line.removeprefix("listening on ")
-
-    @staticmethod
-    def _read(stream, queue):
-        for line in stream:
-            queue.put(line.rstrip("\n"))
-
-    def say(self, *lines):
-        for line in lines:
-            self.process.stdin.write(line + "\n")
-        self.process.stdin.flush()
-
-    def hear(self):
-        return self.lines.get(timeout=LIMIT_SECONDS)
-
-    def hear_nothing(self):
-        with pytest.raises(Empty):
-            self.lines.get_nowait()
-
-    def finish(self):
-        """Ends the input, and waits for the end: the exit code and what was said on stderr."""
-        self.process.stdin.close()
-        code = self.process.wait(LIMIT_SECONDS)
-        for reader in self.readers:
-            reader.join(LIMIT_SECONDS)
-        return code, "\n".join(self.errors.queue)
 
 
 @pytest.fixture
@@ -81,8 +28,7 @@ def ours():
 
     yield start
     for peer in running:
-        peer.process.kill()
-        peer.process.wait()
+        peer.kill()
 
 
 @pytest.fixture

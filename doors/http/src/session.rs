@@ -14,6 +14,7 @@ use hyper_util::service::TowerToHyperService;
 use posthouse_broker::Broker;
 use posthouse_listener::{Connection, ConnectionLimits, Listener};
 use posthouse_query::QueryEngine;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
@@ -24,12 +25,19 @@ use crate::{HttpConfig, metrics};
 const STREAMS_MAX: u32 = 200;
 /// LIMIT: bytes of one HTTP/2 request's header fields.
 const HEADER_LIST_BYTES_MAX: u32 = 64 * 1024;
+/// LIMIT: how long a client that fell behind a live stream may take for what was written to it already.
+const FALLEN_BEHIND_GRACE: Duration = Duration::from_secs(5);
 /// How often the recorder folds what was measured into its histograms.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Which connection a request came by; the records without a key of one go to one partition.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ConnectionNumber(pub(crate) u32);
+
+/// Cancelled by a request whose client fell behind: nothing is waited for on its connection any more,
+/// not even that it takes what lies in the socket.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FallenBehind(pub(crate) CancellationToken);
 
 /// Serves the door until it is drained.
 pub async fn serve(
@@ -58,7 +66,7 @@ pub async fn serve(
         .await;
     websockets.close();
     // They are told by the same token; whoever does not take its farewell is left behind.
-    let _ = tokio::time::timeout(drain_timeout, websockets.wait()).await;
+    let _ = timeout(drain_timeout, websockets.wait()).await;
     upkeep.abort();
 }
 
@@ -82,8 +90,11 @@ async fn converse(
 ) {
     let Connection { stream, peer, shutdown } = connection;
     let service = TowerToHyperService::new(router);
+    let behind = FallenBehind::default();
+    let told = behind.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(number);
+        request.extensions_mut().insert(told.clone());
         service.call(request)
     });
     let conversation = server.serve_connection_with_upgrades(TokioIo::new(stream), service);
@@ -93,6 +104,13 @@ async fn converse(
         () = shutdown.cancelled() => {
             conversation.as_mut().graceful_shutdown();
             conversation.await
+        }
+        () = behind.0.cancelled() => {
+            conversation.as_mut().graceful_shutdown();
+            match timeout(FALLEN_BEHIND_GRACE, conversation).await {
+                Ok(ended) => ended,
+                Err(_) => return debug!(%peer, "connection dropped: its client does not read"),
+            }
         }
     };
     if let Err(error) = ended {

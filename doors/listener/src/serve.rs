@@ -9,6 +9,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
@@ -21,10 +22,17 @@ use crate::{ConnectionLimits, Listener};
 /// Pause after an accept that failed for lack of resources.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// How long a connection may be silent before the system asks whether its peer's machine is still
+/// there, as Redis does by default; after three questions without an answer, a third of that apart,
+/// it is over. For protocols without a heartbeat of their own.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(300);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(100);
+const KEEPALIVE_QUESTIONS: u32 = 3;
+
 /// One accepted connection.
 #[derive(Debug)]
 pub struct Connection {
-    /// The socket, with `TCP_NODELAY` set.
+    /// The socket, with `TCP_NODELAY` and `SO_KEEPALIVE` set.
     pub stream: TcpStream,
     /// The other end.
     pub peer: SocketAddr,
@@ -62,7 +70,7 @@ impl Listener {
                         debug!(door = self.door, %peer, max = limits.connections_max, "connection refused: too many");
                     }
                     Ok((stream, peer)) => {
-                        set_nodelay(&stream, self.door, peer);
+                        set_options(&stream, self.door, peer);
                         let connection = Connection { stream, peer, shutdown: shutdown.clone() };
                         connections.spawn(handle(connection));
                         metrics.accepted.increment(1);
@@ -78,9 +86,17 @@ impl Listener {
     }
 }
 
-fn set_nodelay(stream: &TcpStream, door: &'static str, peer: SocketAddr) {
+/// A socket without these still serves, so a failure is only told.
+fn set_options(stream: &TcpStream, door: &'static str, peer: SocketAddr) {
     if let Err(error) = stream.set_nodelay(true) {
         debug!(door, %peer, %error, "cannot set TCP_NODELAY");
+    }
+    let keepalive = TcpKeepalive::new()
+        .with_time(KEEPALIVE_IDLE)
+        .with_interval(KEEPALIVE_INTERVAL)
+        .with_retries(KEEPALIVE_QUESTIONS);
+    if let Err(error) = SockRef::from(stream).set_tcp_keepalive(&keepalive) {
+        debug!(door, %peer, %error, "cannot set SO_KEEPALIVE");
     }
 }
 

@@ -59,7 +59,7 @@ const FIXED: &[(&str, &str)] = &[
     ("notify-keyspace-events", ""),
     ("requirepass", ""),
     ("save", ""),
-    ("tcp-keepalive", "0"),
+    ("tcp-keepalive", "300"),
     ("timeout", "0"),
 ];
 

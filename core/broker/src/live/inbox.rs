@@ -13,6 +13,7 @@ use std::task::{Poll, Waker};
 use parking_lot::Mutex;
 use posthouse_types::ByteSize;
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use super::message::{Delivery, Event};
 use super::routes::Subscription;
@@ -80,6 +81,8 @@ struct Queue {
     bytes: usize,
     waker: Option<Waker>,
     ended: Option<SubscriberEnded>,
+    /// Who else is told of an overflow.
+    overflown: Option<CancellationToken>,
 }
 
 impl Inbox {
@@ -179,6 +182,15 @@ impl Inbox {
         }
     }
 
+    /// Has a token cancelled when it overflows.
+    pub(super) fn tell_overflow(&self, token: CancellationToken) {
+        let mut queue = self.queue.lock();
+        if queue.ended == Some(SubscriberEnded::Overflow) {
+            token.cancel();
+        }
+        queue.overflown = Some(token);
+    }
+
     /// Ends it; what is queued is gone.
     pub(super) fn end(&self, why: SubscriberEnded) {
         self.queue.lock().end(why);
@@ -235,6 +247,11 @@ impl Queue {
         self.bytes = 0;
         if let Some(waker) = self.waker.take() {
             waker.wake();
+        }
+        if why == SubscriberEnded::Overflow
+            && let Some(token) = self.overflown.take()
+        {
+            token.cancel();
         }
     }
 }

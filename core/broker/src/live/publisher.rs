@@ -46,9 +46,14 @@ pub struct Publishing {
 impl Broker {
     /// A publisher, for the life of one connection.
     pub fn publisher(&self, principal: &Principal) -> Publisher {
+        self.publisher_of(principal, PUBLISHER_NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// A publisher of a connection that its door has numbered, for doors whose requests stand alone:
+    /// records without a key go where [`partition_for_connection`] says, whichever request they are of.
+    pub fn publisher_of(&self, principal: &Principal, connection: u32) -> Publisher {
         let broker = self.this().upgrade().expect("whoever calls holds the broker");
-        let number = PUBLISHER_NEXT.fetch_add(1, Ordering::Relaxed);
-        Publisher { broker, principal: principal.clone(), number }
+        Publisher { broker, principal: principal.clone(), number: connection }
     }
 
     /// Publishes one message on its own; see [`Publisher::publish`].

@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use posthouse_types::{Offset, PartitionIndex, Principal, Timestamp};
+use tokio_util::sync::CancellationToken;
 
 use super::inbox::Inbox;
 use super::message::Delivery;
@@ -177,6 +178,12 @@ impl Subscriber {
             Poll::Ready(Err(ended)) => Err(ended),
             Poll::Pending => Ok(None),
         }
+    }
+
+    /// Has a token cancelled when it falls behind its limits, for a connection that writes what it
+    /// has taken and so would not ask for more: a peer that reads nothing never lets it.
+    pub fn tell_overflow(&self, token: CancellationToken) {
+        self.inbox.tell_overflow(token);
     }
 
     /// Messages and bytes that wait to be taken.

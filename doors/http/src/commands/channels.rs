@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use bytes::Bytes;
 use posthouse_broker::{
     Delivery, LookupError, OffsetSpec, Overflow, Pattern, SubscribeFrom, Subscriber,
@@ -28,6 +28,7 @@ use crate::errors::Problem;
 use crate::metrics;
 use crate::reader::find;
 use crate::routes::Door;
+use crate::session::{ConnectionNumber, FallenBehind};
 
 /// LIMIT: what waits for one live reader; beyond it the stream is cut, and whoever resumes it at a
 /// topic's position misses nothing.
@@ -68,6 +69,7 @@ pub(crate) struct Published {
 )]
 pub(crate) async fn publish(
     State(door): State<Door>,
+    Extension(connection): Extension<ConnectionNumber>,
     NamePath(name): NamePath,
     Parameters(parameters): Parameters<RecordParameters>,
     headers: HeaderMap,
@@ -76,7 +78,8 @@ pub(crate) async fn publish(
     let value = Pieces::new(body, &door.config).collect().await?;
     let message = parameters.message(value, record_headers(&headers), &door)?;
     let channel = Bytes::from(name.clone());
-    let published = door.broker.publish(&door.principal, channel, message).await?;
+    let publisher = door.broker.publisher_of(&door.principal, connection.0);
+    let published = publisher.publish(channel, message).await?;
     metrics::live_in();
     let (partition, offset) = published.at.unzip();
     Ok(Json(Published { channel: name, receivers: published.receivers, partition, offset }))
@@ -120,6 +123,7 @@ enum Match {
 )]
 pub(crate) async fn follow(
     State(door): State<Door>,
+    Extension(behind): Extension<FallenBehind>,
     NamePath(name): NamePath,
     Parameters(mut parameters): Parameters<FollowParameters>,
     headers: HeaderMap,
@@ -143,6 +147,7 @@ pub(crate) async fn follow(
     };
     let resumable = matches!(pattern, Pattern::Exact(_));
     let subscriber = door.broker.subscriber(&door.principal, LIVE_READER);
+    subscriber.tell_overflow(behind.0);
     subscriber.subscribe(pattern, from).await?;
     let stream = Stream {
         subscriber,

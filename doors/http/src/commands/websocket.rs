@@ -13,6 +13,10 @@ use crate::errors::Problem;
 use crate::routes::Door;
 use crate::websocket::converse;
 
+/// What a connection sets aside for reading: it is kept for as long as that lives, and most of them
+/// are subscribers, which say little. Larger frames take what they need.
+const READ_BUFFER_BYTES: usize = 8 * 1024;
+
 /// How to speak.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -46,7 +50,10 @@ pub(crate) async fn open(
     let as_binary = parameters.binary.unwrap_or(false);
     let bytes_max = door.config.body_bytes_max.as_usize();
     let tasks = door.tasks.clone();
-    let upgrade = upgrade.max_message_size(bytes_max).max_frame_size(bytes_max);
+    let upgrade = upgrade
+        .read_buffer_size(READ_BUFFER_BYTES)
+        .max_message_size(bytes_max)
+        .max_frame_size(bytes_max);
     Ok(upgrade.on_upgrade(move |socket| {
         let conversation = tasks.track_future(converse(socket, door, as_binary));
         async move {

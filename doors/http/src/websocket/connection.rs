@@ -99,7 +99,13 @@ impl Connection {
                     output.push(Output::Ping);
                 }
             }
-            match timeout(WRITE_TIMEOUT, write(&mut self.sink, &mut output)).await {
+            let written = tokio::select! {
+                biased;
+                written = timeout(WRITE_TIMEOUT, write(&mut self.sink, &mut output)) => written,
+                // What is queued is lost already, so nothing is gained by waiting for the peer.
+                () = self.session.overflown().cancelled() => return Ending::BEHIND,
+            };
+            match written {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => {
                     debug!(%error, "websocket ended early");

@@ -17,6 +17,7 @@ use posthouse_broker::{
     WorkerConfig,
 };
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
 use super::held::{CONCURRENCY_MAX, HELD_MAX, Happened, Held};
 use crate::codec::event::{self, Value};
@@ -63,6 +64,7 @@ pub(super) struct Session {
     as_binary: bool,
     publisher: Publisher,
     subscriber: Subscriber,
+    overflown: CancellationToken,
     held: Held,
     pending: FuturesUnordered<BoxFuture<'static, Option<Output>>>,
     taken: Vec<Delivery>,
@@ -72,15 +74,23 @@ impl Session {
     pub(super) fn new(door: Door, as_binary: bool) -> Session {
         let publisher = door.broker.publisher(&door.principal);
         let subscriber = door.broker.subscriber(&door.principal, LIVE_READER);
+        let overflown = CancellationToken::new();
+        subscriber.tell_overflow(overflown.clone());
         Session {
             door,
             as_binary,
             publisher,
             subscriber,
+            overflown,
             held: Held::default(),
             pending: FuturesUnordered::new(),
             taken: Vec::new(),
         }
+    }
+
+    /// Cancelled when what is published comes faster than the client takes it.
+    pub(super) fn overflown(&self) -> &CancellationToken {
+        &self.overflown
     }
 
     /// Whether another frame may be taken.

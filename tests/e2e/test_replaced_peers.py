@@ -1,0 +1,219 @@
+"""Programs written for the real thing, each of their parts replaced by Posthouse in turn.
+
+ZeroMQ programs of zeromq.js and JeroMQ with `posthouse zmq` in one of the parts (pyzmq's are in
+`test_zmtp.py`), PLAIN and CURVE included; and a redis-py publisher with a subscriber that filters
+channels, of which either speaks another protocol.
+"""
+
+import itertools
+import threading
+from contextlib import ExitStack
+from queue import Empty
+
+import pytest
+import zmq
+from clients import Record, doors
+from clients.zmq_peers import FOREIGN, JeroMq, Ours, ZeromqJs
+
+LIMIT_SECONDS = 30
+ANYWHERE = "tcp://127.0.0.1:0"
+
+pytestmark = pytest.mark.timeout(180)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _prepared(tmp_path_factory):
+    for kind in FOREIGN:
+        kind.prepare(tmp_path_factory.mktemp(kind.name))
+
+
+@pytest.fixture
+def start():
+    """Starts a peer; all are ended with the test."""
+    with ExitStack() as stack:
+        def started(implementation, kind, *flags, **where):
+            peer = implementation(kind, *flags, **where)
+            stack.callback(peer.kill)
+            return peer
+        yield started
+
+
+def each_part_replaced(*parts):
+    """The parts of a program as they are cast: all of one implementation, but one part of ours."""
+    return pytest.mark.parametrize("cast", [
+        pytest.param({part: Ours if part == ours else foreign for part in parts}, id=f"{foreign.name}-{ours}")
+        for foreign, ours in itertools.product(FOREIGN, parts)])
+
+
+@each_part_replaced("binder", "connecter")
+def test_a_pair(start, cast):
+    binder = start(cast["binder"], "pair", bind=ANYWHERE)
+    connecter = start(cast["connecter"], "pair", connect=[binder.endpoint])
+    for number in range(20):
+        connecter.say(f"ping {number}")
+        assert binder.hear() == f"ping {number}"
+        binder.say(f"pong {number}")
+        assert connecter.hear() == f"pong {number}"
+
+
+@each_part_replaced("server", "client")
+def test_a_service_with_several_clients(start, cast):
+    server = start(cast["server"], "rep", "--echo", bind=ANYWHERE)
+    clients = [start(cast["client"], "req", connect=[server.endpoint]) for _ in range(3)]
+    for name, client in enumerate(clients):
+        client.say(*[f"{name} {number}" for number in range(20)])
+    for name, client in enumerate(clients):
+        assert [client.hear() for _ in range(20)] == [f"{name} {number}" for number in range(20)]
+    heard = [server.hear() for _ in range(60)]
+    for name in range(3):
+        assert [one for one in heard if one.startswith(f"{name} ")] == [f"{name} {n}" for n in range(20)]
+
+
+@each_part_replaced("publisher", "subscriber")
+def test_one_subscriber_with_a_prefix_of_two_publishers(start, cast):
+    publishers = [start(cast["publisher"], "pub", "--peers", "1", bind=ANYWHERE) for _ in range(2)]
+    subscriber = start(cast["subscriber"], "sub", "--subscribe", "news",
+                       connect=[publisher.endpoint for publisher in publishers])
+    for name, publisher in enumerate(publishers):
+        for number in range(20):
+            publisher.say(f"sport {name} {number}", f"news {name} {number}")
+    heard = [subscriber.hear() for _ in range(40)]
+    for name in range(2):
+        # Nothing but news, and each publisher's in its order.
+        assert [one for one in heard if one.startswith(f"news {name}")] == [f"news {name} {n}" for n in range(20)]
+
+
+@each_part_replaced("producer", "worker", "collector")
+def test_a_pipeline(start, cast):
+    producer = start(cast["producer"], "push", bind=ANYWHERE)
+    collector = start(cast["collector"], "pull", bind=ANYWHERE)
+    workers = [(start(cast["worker"], "pull", connect=[producer.endpoint]),
+                start(cast["worker"], "push", connect=[collector.endpoint])) for _ in range(2)]
+    over = threading.Event()
+
+    def work(inlet, outlet):
+        while not over.is_set():
+            try:
+                outlet.say(f"done {inlet.lines.get(timeout=0.05)}")
+            except Empty:
+                pass
+
+    threads = [threading.Thread(target=work, args=worker) for worker in workers]
+    for thread in threads:
+        thread.start()
+    try:
+        producer.say(*map(str, range(100)))
+        assert {collector.hear() for _ in range(100)} == {f"done {number}" for number in range(100)}
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+
+
+PLAIN = ["--plain-username", "admin", "--plain-password", "secret"]
+
+
+@each_part_replaced("server", "client")
+def test_plain(start, cast):
+    server = start(cast["server"], "rep", "--echo", "--plain-server", *PLAIN, bind=ANYWHERE)
+    client = start(cast["client"], "req", *PLAIN, connect=[server.endpoint])
+    client.say("hello")
+    assert (client.hear(), server.hear()) == ("hello", "hello")
+
+
+@pytest.mark.parametrize("foreign", FOREIGN, ids=lambda foreign: foreign.name)
+def test_plain_with_a_wrong_password(start, foreign):
+    server = start(Ours, "pull", "--plain-server", *PLAIN, bind=ANYWHERE)
+    wrong = start(foreign, "push", "--plain-username", "admin", "--plain-password", "guess", connect=[server.endpoint])
+    wrong.say("not let in")
+    right = start(foreign, "push", *PLAIN, connect=[server.endpoint])
+    right.say("let in")
+    assert server.hear() == "let in"
+    server.hear_nothing()
+
+
+def curve_keys():
+    return [key.decode() for key in zmq.curve_keypair()]
+
+
+def curve_flags(implementation, keys):
+    """`posthouse zmq` derives the public key; the others want it told."""
+    public, secret = keys
+    flags = ["--curve-secret-key", secret]
+    return flags if implementation is Ours else [*flags, "--curve-public-key", public]
+
+
+@each_part_replaced("server", "client")
+def test_curve(start, cast):
+    server_keys, client_keys = curve_keys(), curve_keys()
+    server = start(cast["server"], "rep", "--echo", "--curve-server", *curve_flags(cast["server"], server_keys),
+                   bind=ANYWHERE)
+    client = start(cast["client"], "req", "--curve-server-key", server_keys[0],
+                   *curve_flags(cast["client"], client_keys), connect=[server.endpoint])
+    for text in ("hello", "x" * 100_000, "again"):
+        client.say(text)
+        assert (client.hear(), server.hear()) == (text, text)
+
+
+@pytest.mark.parametrize("foreign", FOREIGN, ids=lambda foreign: foreign.name)
+def test_curve_with_a_key_that_is_not_allowed(start, foreign):
+    server_keys, stranger, friend = curve_keys(), curve_keys(), curve_keys()
+    server = start(Ours, "pull", "--curve-server", "--curve-secret-key", server_keys[1],
+                   "--curve-allow", friend[0], bind=ANYWHERE)
+    for keys, text in ((stranger, "not let in"), (friend, "let in")):
+        client = start(foreign, "push", "--curve-server-key", server_keys[0], *curve_flags(foreign, keys),
+                       connect=[server.endpoint])
+        client.say(text)
+    assert server.hear() == "let in"
+    server.hear_nothing()
+
+
+def test_zeromqjs_and_jeromq_with_ours_between_them(start):
+    """A pipeline of three implementations."""
+    ours_in, ours_out = start(Ours, "pull", bind=ANYWHERE), start(Ours, "push", bind=ANYWHERE)
+    first = start(ZeromqJs, "push", connect=[ours_in.endpoint])
+    last = start(JeroMq, "pull", connect=[ours_out.endpoint])
+    first.say(*map(str, range(50)))
+    for _ in range(50):
+        ours_out.say(ours_in.hear())
+    assert [last.hear() for _ in range(50)] == list(map(str, range(50)))
+
+
+# Redis: a publisher, and a subscriber that filters channels.
+
+class RedisFilter(doors.RedisSubscriber):
+    """The subscriber as redis-py has it: `psubscribe`."""
+
+    def begin(self):
+        client = self.open.enter_context(doors.redis.Redis(**self.node.redis))
+        self.subscription = self.open.enter_context(client.pubsub())
+        self.subscription.psubscribe(self.channel + "*")
+        assert self.subscription.get_message(timeout=LIMIT_SECONDS)["type"] == "psubscribe"
+
+    def next(self):
+        message = self.subscription.get_message(timeout=LIMIT_SECONDS)
+        assert message is not None and message["type"] == "pmessage", message
+        return message["data"]
+
+
+class WebSocketFilter(doors.WebSocketSubscriber):
+    def pattern(self):
+        return {"glob": self.channel + "*"}
+
+
+class EventsFilter(doors.EventStream):
+    query = "?match=prefix"
+
+
+@pytest.mark.parametrize("subscriber", [RedisFilter, WebSocketFilter, EventsFilter], ids=lambda door: door.name)
+@pytest.mark.parametrize("publisher", doors.LIVE_WRITERS, ids=lambda door: door.name)
+def test_a_subscriber_hears_the_channels_that_it_filters(shared_node, topic, publisher, subscriber):
+    with ExitStack() as stack:
+        ear = stack.enter_context(subscriber(shared_node, f"{topic}.news."))
+        mouths = [stack.enter_context(publisher(shared_node, f"{topic}.{channel}"))
+                  for channel in ("news.eu", "sport.eu", "news.us")]
+        for number in range(20):
+            for mouth in mouths:
+                mouth.write(Record(None, f"{mouth.channel} {number}".encode()))
+        heard = [record.value.decode() for record in ear.read(40)]
+        assert heard == [f"{topic}.news.{place} {number}" for number in range(20) for place in ("eu", "us")]
