@@ -12,10 +12,10 @@ demo: ## Build, load a year of flights through the Kafka door, answer questions 
 test: ## Run everything that must pass; ARGS go to pytest
 	tools/test $(ARGS)
 
-bench: ## Compare with Apache Kafka on this machine: the core rows, under half an hour
+bench: ## Compare with Kafka, Redis and libzmq on this machine: the core rows, under half an hour
 	tools/bench $(ARGS)
 
-bench-full: ## Compare with Apache Kafka on this machine: every row
+bench-full: ## Compare with Kafka, Redis and libzmq on this machine: every row
 	tools/bench --full $(ARGS)
 
 fmt: ## Format the code

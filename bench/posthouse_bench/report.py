@@ -1,24 +1,17 @@
 """Turns measured figures into one Markdown page. Ratios are Posthouse over Apache Kafka."""
 
-import statistics
-from pathlib import Path
+from .figures import median, ratio, spread
+from .section import heading, notes
 
 MEGABYTE = 1e6
-# What the figures do not say by themselves; ends the page.
-NOTES = Path(__file__).resolve().parent.parent / "notes.md"
 
 
 def markdown(about, rows, results, idle, limits):
-    lines = [
-        "# Benchmarks", "",
-        "Posthouse beside Apache Kafka, one after the other on the same machine and disk, driven by the same",
-        "clients. Ratios are Posthouse ÷ Kafka: above 1 is better for throughput, below 1 for the rest. Unless a row",
+    versions = f"{about['posthouse']}; {about['kafka']}"
+    lines = heading("Beside Apache Kafka", about, about["seconds"], versions) + [
+        "One after the other on the same machine and disk, driven by the same clients. Unless a row",
         "says otherwise each product runs as it comes: Posthouse forces every acknowledged record to the disk",
         "(`fsync`), Kafka does not.", "",
-        f"- {about['date']}, {about['repeats']} runs a row, median (smallest to largest), "
-        f"order alternated, {about['seconds']} s in all",
-        f"- machine: `{about['machine']}`",
-        f"- {about['posthouse']}; {about['kafka']}", "",
         "| work | fsync ours / Kafka's | Posthouse | Kafka | ratio | CPU s per GB | ratio | client's own limit |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
@@ -34,7 +27,7 @@ def markdown(about, rows, results, idle, limits):
             lines += latency_lines(row, results[index])
     lines += ["", "| server | Posthouse | Kafka | ratio |", "| --- | --- | --- | --- |"]
     lines += server_lines(results, idle)
-    return "\n".join(lines) + "\n" + NOTES.read_text()
+    return "\n".join(lines) + "\n" + notes("kafka")
 
 
 def throughput_line(row, outcome, limit):
@@ -78,17 +71,3 @@ def cpu_per_gb(outcomes):
 
 def fsync(row):
     return " / ".join("yes" if side else "no" for side in row.flush)
-
-
-def median(values):
-    return statistics.median(values)
-
-
-def spread(values, unit, digits=0):
-    low, middle, high = min(values) / unit, median(values) / unit, max(values) / unit
-    return f"{middle:.{digits}f} ({low:.{digits}f}–{high:.{digits}f})"
-
-
-def ratio(ours, theirs):
-    below = median(theirs)
-    return f"{median(ours) / below:.2f}" if below else "–"

@@ -13,6 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 JARS = Path(os.environ.get("POSTHOUSE_KAFKA_JARS", ROOT / "target" / "kafka-jars"))
+PEERS = ROOT / "target" / "peers" / "bin"
 RELEASE = Path(os.environ.get("POSTHOUSE_TARGET", ROOT / "target")) / "release"
 KAFKA_HEAP = "1g"  # Apache Kafka's own default in bin/kafka-server-start.sh
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
@@ -31,6 +32,14 @@ def api_versions(port, timeout=0.2):
         connection.settimeout(timeout)
         connection.sendall(struct.pack(">i", len(request)) + request)
         return len(connection.recv(4)) == 4
+
+
+def pong(port, timeout=0.2):
+    """Whether a Redis server answers on the port."""
+    with socket.create_connection(("127.0.0.1", port), timeout=timeout) as connection:
+        connection.settimeout(timeout)
+        connection.sendall(b"PING\r\n")
+        return connection.recv(7) == b"+PONG\r\n"
 
 
 class Server:
@@ -55,6 +64,9 @@ class Server:
     def prepare(self):
         """What an operator does once, before the first start."""
 
+    def is_ready(self):
+        return api_versions(self.port)
+
     def __enter__(self):
         self.prepare()
         self.log = open(self.directory / "server.log", "wb")
@@ -62,7 +74,7 @@ class Server:
         self.process = subprocess.Popen(self.command(), stdout=self.log, stderr=self.log)
         while True:
             try:
-                if api_versions(self.port):
+                if self.is_ready():
                     break
             except OSError:
                 pass
@@ -115,7 +127,8 @@ class Posthouse(Server):
     def topic_settings(self):
         return {} if self.flush else {"posthouse.durability": "relaxed"}
 
-    def version(self):
+    @staticmethod
+    def version():
         return subprocess.check_output([RELEASE / "posthouse", "--version"], text=True).strip()
 
 
@@ -152,7 +165,8 @@ class Kafka(Server):
     def topic_settings(self):
         return {"flush.messages": "1"} if self.flush else {}
 
-    def version(self):
+    @staticmethod
+    def version():
         jar = next(JARS.glob("kafka-clients-*.jar"))
         java = subprocess.run(["java", "-version"], capture_output=True, text=True).stderr.splitlines()[0]
         return f"Apache Kafka {jar.stem.removeprefix('kafka-clients-')}, heap {KAFKA_HEAP}, {java}"
@@ -168,6 +182,56 @@ class Sink(Server):
 
     def topic_settings(self):
         return {}
+
+
+class PosthouseRedis(Posthouse):
+    """`posthouse serve` with its Redis door alone; with `flush` a change is answered when it is on the disk,
+    otherwise it is there within a second."""
+
+    def command(self):
+        durability = "always" if self.flush else "everysec"
+        return [
+            str(RELEASE / "posthouse"), "serve", "--data-dir", str(self.directory / "data"),
+            "--redis", self.bootstrap, "--kafka", "off", "--http", "off", "--postgres", "off",
+            "--set", f"redis.keys_durability={durability}",
+        ]
+
+    def is_ready(self):
+        return pong(self.port)
+
+
+class RedisServer(Server):
+    """Debian's redis-server with an append-only file, forced to the disk as `flush` says."""
+
+    name = "redis"
+
+    def command(self):
+        return [
+            str(PEERS / "redis-server"), "--port", str(self.port), "--bind", "127.0.0.1", "--save", "",
+            "--appendonly", "yes", "--appendfsync", "always" if self.flush else "everysec",
+            "--dir", str(self.directory), "--loglevel", "warning",
+        ]
+
+    def is_ready(self):
+        return pong(self.port)
+
+    @staticmethod
+    def version():
+        text = subprocess.check_output([PEERS / "redis-server", "--version"], text=True)
+        return "redis-server " + text.split("v=", 1)[1].split()[0]
+
+
+class Copier(Server):
+    """The least that a fan-out server can do: bytes copied from the publisher to every subscriber."""
+
+    name = "copier"
+
+    def command(self):
+        return [str(RELEASE / "posthouse-bench-fanout"), "copy", self.bootstrap]
+
+    def is_ready(self):
+        with socket.create_connection(("127.0.0.1", self.port), timeout=0.2):
+            return True
 
 
 def machine():
