@@ -22,6 +22,7 @@ use tokio::time::Sleep;
 use tokio_util::io::poll_read_buf;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
+use super::read_room::ReadRoom;
 use super::stream::Stream;
 use crate::codec::outbox::SLICES_MAX;
 use crate::core::{Core, Inlet, Link};
@@ -31,9 +32,6 @@ use crate::session::{self, Item, Role, Session, SessionError};
 
 /// Encoded bytes that wait to be written before the queue is looked at again.
 const OUTPUT_BYTES: usize = 128 * 1024;
-/// A read offers this much room at first, and up to the second while reads fill it.
-const READ_BYTES_MIN: usize = 4 * 1024;
-const READ_BYTES_MAX: usize = 256 * 1024;
 /// Messages handed on at a time.
 const MESSAGES_PER_BATCH: usize = 1024;
 /// How long a goodbye may take.
@@ -69,7 +67,7 @@ pub(super) struct Connection {
     /// Encoded and not yet credited.
     uncredited: usize,
     inlet: Inlet,
-    read_bytes: usize,
+    read_room: ReadRoom,
     timer: Option<(Instant, Pin<Box<Sleep>>)>,
     stopping: Pin<Box<WaitForCancellationFutureOwned>>,
     /// Why it will end once the goodbye has been written.
@@ -97,7 +95,7 @@ impl Connection {
             outgoing: VecDeque::new(),
             uncredited: 0,
             inlet: Inlet::default(),
-            read_bytes: READ_BYTES_MIN,
+            read_room: ReadRoom::default(),
             timer: None,
             stopping,
             ending: None,
@@ -290,18 +288,14 @@ impl Connection {
     }
 
     fn poll_read(&mut self, context: &mut Context<'_>) -> Result<bool, Ending> {
-        // A large frame's room grows with what has come of it, not with what was announced.
         let missing = self.session.missing();
         let input = self.session.input();
-        input.reserve(missing.min(self.read_bytes.max(input.len())).max(self.read_bytes));
-        let room = input.capacity() - input.len();
+        self.read_room.make(input, missing);
         match poll_read_buf(Pin::new(&mut self.stream), context, input) {
             Poll::Pending => Ok(false),
             Poll::Ready(Ok(0)) => Err(Ending::PeerClosed),
-            Poll::Ready(Ok(read)) => {
-                if read == room {
-                    self.read_bytes = (self.read_bytes * 4).min(READ_BYTES_MAX);
-                }
+            Poll::Ready(Ok(_)) => {
+                self.read_room.has_read(input);
                 self.session.heard(Instant::now());
                 Ok(true)
             }

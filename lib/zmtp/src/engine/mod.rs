@@ -7,6 +7,7 @@ mod connection;
 mod connector;
 mod inproc;
 mod listener;
+mod read_room;
 mod stream;
 
 pub(crate) use connector::connect;

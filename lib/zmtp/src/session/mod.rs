@@ -259,8 +259,14 @@ impl Session {
         if self.input.len() < end {
             return Ok(self.short(end - self.input.len()));
         }
-        self.input.advance(used);
-        let body = self.input.split_to(header.len).freeze();
+        let mut whole = if self.input.capacity() == end {
+            // The frame takes with it a buffer that was made for it, or is used up.
+            std::mem::take(&mut self.input)
+        } else {
+            self.input.split_to(end)
+        };
+        whole.advance(used);
+        let body = whole.freeze();
         self.missing = 0;
         Ok(Some((header.more, header.command, body)))
     }
