@@ -8,6 +8,7 @@ it is (a property test).
 import itertools
 import os
 import threading
+import time
 from contextlib import ExitStack
 
 import pytest
@@ -106,6 +107,80 @@ def test_a_channel_keeps_the_order_of_each_publisher(shared_node, topic, writer,
 def test_a_topic_keeps_the_order_of_each_writer_for_every_reader(shared_node, topic, writer):
     create(shared_node, topic)
     assert heard_of_each(shared_node, topic, writer, doors.READERS) == in_order(doors.READERS)
+
+
+@each_writer(doors.LIVE_WRITERS)
+def test_a_channel_becomes_a_topic_under_its_publisher_and_nobody_misses_anything(shared_node, topic, writer):
+    with ExitStack() as stack:
+        ears = [stack.enter_context(reader(shared_node, topic)) for reader in doors.LIVE_READERS]
+        mouth = stack.enter_context(writer(shared_node, topic))
+        turning, turned = threading.Event(), threading.Event()
+
+        def publish():
+            number = 0
+            # Some before, some at the same time, and some after.
+            while not turned.is_set() or number < 200:
+                mouth.write(Record(None, b"%d" % number))
+                number += 1
+                if number == 50:
+                    turning.set()
+            said.append(number)
+
+        said = []
+        thread = threading.Thread(target=publish)
+        thread.start()
+        turning.wait()
+        create(shared_node, topic)
+        turned.set()
+        thread.join()
+        for ear in ears:
+            assert [int(record.value) for record in ear.read(said[0])] == list(range(said[0])), ear.name
+        # What came after the turn is in the topic, from its first record on.
+        with doors.HttpReader(shared_node, topic) as reader:
+            first = int(reader.read(1)[0].value)
+            assert first >= 50
+            assert [int(record.value) for record in reader.read(said[0] - first - 1)] == list(range(first + 1, said[0]))
+
+
+@pytest.mark.parametrize("partitions", [1, 3])
+def test_a_follower_from_the_past_catches_up_with_writers_that_go_on(shared_node, topic, partitions):
+    create(shared_node, topic, partitions)
+    with ExitStack() as stack:
+        mouths = [stack.enter_context(writer(shared_node, topic)) for writer in doors.LIVE_WRITERS]
+        followers, over = [], threading.Event()
+        said = {mouth.name: 0 for mouth in mouths}
+
+        def publish(mouth):
+            while not over.is_set():
+                mouth.write(Record(None, f"{mouth.name} {said[mouth.name]}".encode()))
+                said[mouth.name] += 1
+
+        threads = [threading.Thread(target=publish, args=[mouth]) for mouth in mouths]
+        for thread in threads:
+            thread.start()
+        try:
+            for lap in range(1, 6):
+                while (begun := sum(said.values())) < 40 * lap:
+                    time.sleep(0.001)
+                follower = stack.enter_context(WebSocketFromTheBeginning(shared_node, topic))
+                followers.append((follower, follower.read(begun)))
+        finally:
+            over.set()
+            for thread in threads:
+                thread.join()
+        total = sum(said.values())
+        with WebSocketFromTheBeginning(shared_node, topic) as late:
+            heard = [record.value.decode().split() for record in late.read(total)]
+        assert {name: [int(n) for who, n in heard if who == name] for name in said} == {
+            name: list(range(count)) for name, count in said.items()}
+        for follower, first in followers:
+            # As many as there are, none twice: it has joined the live ones without a gap.
+            assert len({record.value for record in first + follower.read(total - len(first))}) == total
+
+
+class WebSocketFromTheBeginning(doors.WebSocketSubscriber):
+    def pattern(self):
+        return {"channel": self.channel, "from": "beginning"}
 
 
 short = st.binary(max_size=40)

@@ -4,6 +4,7 @@ Each is on every live door where it can happen. Memory is the node's resident si
 a peer shows in `/metrics`; and whoever behaves is not disturbed.
 """
 
+import json
 import random
 import resource
 import signal
@@ -165,6 +166,46 @@ def test_leases_of_killed_workers_are_done_by_others(shared_node, topic):
     assert partition["start"] == partition["end"] == 20
 
 
+def test_group_members_lose_nothing_and_do_nothing_twice_when_the_node_is_killed(node):
+    added, done = [], []
+    with redis.Redis(**node.redis) as client:
+        client.xgroup_create("jobs", "g", id="0", mkstream=True)
+    for _ in range(4):
+        with redis.Redis(**node.redis) as client:
+            client.response_callbacks.clear()
+            pipeline = client.pipeline(transaction=False)
+            for number in range(100):
+                pipeline.execute_command("XADD", "jobs", "*", "n", number)
+            added += pipeline.execute()
+            # Each takes some and does half of them; what is answered is done.
+            for name in ("ann", "bob"):
+                taken = take(client, name, "COUNT", 60)
+                for entry in taken[::2]:
+                    assert client.execute_command("XACK", "jobs", "g", entry) == 1
+                    done.append(entry)
+        node.kill()
+        node.start()
+    with redis.Redis(**node.redis) as client:
+        client.response_callbacks.clear()
+        start = b"0-0"
+        while True:
+            start, claimed, _ = client.execute_command("XAUTOCLAIM", "jobs", "g", "eve", 0, start, "JUSTID")
+            done += claimed
+            if start == b"0-0":
+                break
+        while new := take(client, "eve"):
+            done += new
+    assert sorted(done) == sorted(added)
+
+
+def take(client, name, *options):
+    """New entries of the stream `jobs` for one member of its group."""
+    answer = client.execute_command("XREADGROUP", "GROUP", "g", name, *options, "STREAMS", "jobs", ">")
+    # A mapping with RESP3, pairs with RESP2.
+    pairs = answer.items() if isinstance(answer, dict) else answer or []
+    return [entry for _, entries in pairs for entry, _ in entries]
+
+
 # Publishers that nobody hears, subscribers that do not read.
 
 @pytest.mark.parametrize("writer", doors.LIVE_WRITERS, ids=lambda writer: writer.name)
@@ -212,6 +253,40 @@ def test_a_subscriber_that_stops_reading_is_cut_off_and_nobody_else_is_disturbed
             assert metric(node, "posthouse_redis_subscriber_disconnects_total") == 1
         mouth.write(Record(None, b"still here"))
         assert ear.read(1)[0].value == b"still here"
+
+
+def test_a_redis_client_that_reads_no_replies_is_disconnected(tmp_path):
+    with own_node(tmp_path, "--set", "redis.unread_bytes_max=1MiB") as node:
+        with redis.Redis(**node.redis) as client:
+            client.set("large", b"x" * 65536)
+            with raw.connect(node.addresses["redis"], receive_buffer=65536) as deaf:
+                # It is hung up on long before it has sent 64 MiB of requests.
+                request = b"GET large" + b" " * 1000 + b"\r\n"
+                with pytest.raises(OSError):
+                    for _ in range(1024):
+                        deaf.sendall(request * 64)
+            assert metric(node, "posthouse_redis_unread_disconnects_total") == 1
+            assert client.ping()
+
+
+def test_a_websocket_that_reads_no_answers_is_no_longer_read_and_loses_nothing(shared_node, topic):
+    before = resident(shared_node)
+    with raw.connect(shared_node.addresses["http"], receive_buffer=65536) as deaf:
+        deaf.sendall(raw.UPGRADE)
+        raw.read_until(deaf, b"\r\n\r\n")
+        deaf.settimeout(2)
+        said = 0
+        # Ended by the node's reading no more, which 100,000 of them would not be.
+        try:
+            for said in range(100_000):
+                publish = {"op": "publish", "channel": topic, "value": "x" * 1000, "id": said}
+                deaf.sendall(raw.websocket_frame(1, json.dumps(publish).encode()))
+        except TimeoutError:
+            pass
+        assert said < 99_999, "the node goes on reading"
+        assert resident(shared_node) - before < 32 * MEBIBYTE
+        deaf.settimeout(LIMIT)
+        raw.read_until(deaf, b'"id":%d' % (said - 1))
 
 
 # Crowds and storms.

@@ -195,8 +195,11 @@ impl Connection {
         let handle = &self.client.handle;
         handle.unwritten.store(unwritten, Ordering::Relaxed);
         handle.buffered.store(self.requests.buffered(), Ordering::Relaxed);
-        if unwritten > self.server.parameters.unread_bytes_max.load(Ordering::Relaxed) {
-            return Err(ConnectionError::Unread(unwritten));
+        // Requests that come while replies are not read have to be kept, too.
+        let held_up = if unwritten < WRITE_BYTES { 0 } else { self.requests.buffered() };
+        let unread = unwritten + held_up;
+        if unread > self.server.parameters.unread_bytes_max.load(Ordering::Relaxed) {
+            return Err(ConnectionError::Unread(unread));
         }
         Ok(())
     }
@@ -383,7 +386,13 @@ impl Connection {
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Result<bool, ConnectionError> {
         let full = self.held.is_some() || self.running.is_some();
         let limit = self.server.parameters.request_bytes_max.load(Ordering::Relaxed);
-        if self.input_ended || self.client.quits || (full && self.requests.buffered() >= limit) {
+        // Answers that wait for the disk come without the client, so it may wait for them.
+        let disk_behind = self.waiting.len() >= WAITING_MAX;
+        if self.input_ended
+            || self.client.quits
+            || (full && self.requests.buffered() >= limit)
+            || (disk_behind && self.requests.buffered() >= WRITE_BYTES)
+        {
             return Ok(false);
         }
         loop {
