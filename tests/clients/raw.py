@@ -1,12 +1,15 @@
 """Subscribers made of bytes, one socket each: as many as a test wants, reading when the test says so.
 
 Each kind has `name`, `door` (where it connects), `greeting(channel)` (all it has to say to be
-subscribed) and `ready` (what the node's answer contains once it is).
+subscribed), `ready` (what the node's answer contains once it is), and `reader`, which does the same with a
+real client.
 """
 
 import json
 import socket
 import struct
+
+from . import doors
 
 WAIT = 30  # seconds for what must come
 
@@ -25,6 +28,7 @@ UPGRADE = (b"GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: webs
 
 class Redis:
     name = door = "redis"
+    reader = doors.RedisSubscriber
     ready = b":1\r\n"
 
     @staticmethod
@@ -34,6 +38,7 @@ class Redis:
 
 class WebSocket:
     name, door = "websocket", "http"
+    reader = doors.WebSocketSubscriber
     ready = b'"op":"ok"'
 
     @staticmethod
@@ -44,6 +49,7 @@ class WebSocket:
 
 class Events:
     name, door = "events", "http"
+    reader = doors.EventStream
     ready = b"\r\n\r\n"
 
     @staticmethod

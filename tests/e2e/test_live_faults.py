@@ -1,18 +1,16 @@
-"""What goes wrong between live peers: workers killed, subscribers that stall, crowds, storms, noise, silence.
+"""What goes wrong between live peers: workers killed, subscribers that stall, peers that fall silent.
 
 Each is on every live door where it can happen. Memory is the node's resident size; what a door does to
 a peer shows in `/metrics`; and whoever behaves is not disturbed.
 """
 
 import json
-import random
-import resource
 import signal
 import subprocess
 import sys
 import threading
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from queue import Empty
 
@@ -22,63 +20,13 @@ import requests
 import zmq
 from clients import Record, doors, raw
 from clients.proxy import Proxy
+from clients.watch import LIMIT, eventually, metric, own_node, resident, subscriptions
 from clients.zmq_peers import Ours
-from posthouse_node import Node
 
-LIMIT = 30  # seconds for what must come
 MEBIBYTE = 1 << 20
-CROWD = 10_000
-BYTES_EACH = {"redis": 16 * 1024, "websocket": 64 * 1024, "events": 64 * 1024}  # of an idle subscriber
-BY_KIND = {"redis": doors.RedisSubscriber, "websocket": doors.WebSocketSubscriber, "events": doors.EventStream}
 
 pytestmark = pytest.mark.timeout(180)
 every_kind = pytest.mark.parametrize("kind", raw.KINDS, ids=lambda kind: kind.name)
-
-
-def eventually(condition, what):
-    """Waits until a condition holds; its last value is shown if it never does."""
-    deadline = time.monotonic() + LIMIT
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"{what}: still {value!r} after {LIMIT} s"
-        time.sleep(0.01)
-
-
-def resident(node):
-    """Bytes of memory that the process of a node or peer has."""
-    for line in Path(f"/proc/{node.process.pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) * 1024
-    raise AssertionError("no VmRSS")
-
-
-def metric(node, name, **labels):
-    """A metric, summed over the label sets that have these labels."""
-    total = 0.0
-    for line in requests.get(f"{node.http}/metrics", timeout=LIMIT).text.splitlines():
-        series, _, value = line.rpartition(" ")
-        if series.partition("{")[0] == name and all(f'{key}="{want}"' in series for key, want in labels.items()):
-            total += float(value)
-    return total
-
-
-def subscriptions(node, channel):
-    """How many subscriptions a channel has, in all doors."""
-    with redis.Redis(**node.redis) as client:
-        (_, count), = client.pubsub_numsub(channel)
-        return count
-
-
-@contextmanager
-def own_node(directory, *flags):
-    node = Node(directory, *flags).start()
-    try:
-        yield node
-        assert node.process.poll() is None, node.log()
-        assert node.stop() == 0, node.log()
-        assert "panicked" not in node.log()
-    finally:
-        if node.process.poll() is None:
-            node.kill()
 
 
 # Workers that are killed.
@@ -228,7 +176,7 @@ def test_a_subscriber_that_stops_reading_is_cut_off_and_nobody_else_is_disturbed
     value, lap = b"x" * 65536, 8
     with ExitStack() as stack:
         mouth = stack.enter_context(doors.RedisPublisher(node, "news"))
-        ear = stack.enter_context(BY_KIND[kind.name](node, "news"))
+        ear = stack.enter_context(kind.reader(node, "news"))
         stalled = stack.enter_context(raw.subscribe(node, kind, "news", receive_buffer=65536))
         mouth.write(*[Record(None, value)] * lap)
         assert len(ear.read(lap)) == lap
@@ -289,210 +237,6 @@ def test_a_websocket_that_reads_no_answers_is_no_longer_read_and_loses_nothing(s
         raw.read_until(deaf, b'"id":%d' % (said - 1))
 
 
-# Crowds and storms.
-
-@contextmanager
-def many_files():
-    """Lets this process, and a node that it starts, open as many files as the system allows."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY and hard < CROWD + 2000:
-        pytest.skip(f"the system allows {hard} open files, and this needs {CROWD + 2000}")
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
-
-@every_kind
-def test_ten_thousand_subscribers_hear_what_is_published(tmp_path, kind):
-    with many_files(), own_node(tmp_path, "--set", f"http.connections_max={CROWD + 100}") as node, ExitStack() as stack:
-        for _ in range(100):
-            raw.subscribe(node, kind, "news").close()
-        before = resident(node)
-        crowd = []
-        for _ in range(CROWD // 500):
-            # All greet before any is answered.
-            some = [stack.enter_context(raw.connect(node.addresses[kind.door])) for _ in range(500)]
-            for one in some:
-                one.sendall(kind.greeting("news"))
-            for one in some:
-                raw.read_until(one, kind.ready)
-            crowd += some
-        each = (resident(node) - before) / CROWD
-        print(f"{kind.name}: {each / 1024:.1f} KiB of memory for each of {CROWD} idle subscribers")
-        assert each < BYTES_EACH[kind.name]
-        assert metric(node, "posthouse_broker_live_subscribers_count") == CROWD
-        with redis.Redis(**node.redis) as client:
-            assert client.publish("news", "hello, everyone") == CROWD
-        for one in crowd:
-            raw.read_until(one, b"hello, everyone")
-        for one in crowd:
-            raw.vanish(one)
-        eventually(lambda: metric(node, "posthouse_broker_live_subscribers_count") == 0, "subscribers are gone")
-        eventually(lambda: metric(node, "posthouse_connections_open", door=kind.door) <= 1, "connections are closed")
-
-
-@every_kind
-def test_a_storm_of_reconnections_leaves_nothing_behind(node, kind):
-    def storm(count):
-        for _ in range(count):
-            connection = raw.subscribe(node, kind, "news")
-            raw.vanish(connection)
-
-    def weather():
-        threads = [threading.Thread(target=storm, args=[250]) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        eventually(lambda: metric(node, "posthouse_broker_live_subscribers_count") == 0, "subscribers are gone")
-        eventually(lambda: metric(node, "posthouse_connections_open", door=kind.door) <= 1, "connections are closed")
-
-    weather()
-    before = resident(node)
-    weather()
-    weather()
-    assert resident(node) - before < 16 * MEBIBYTE
-    with BY_KIND[kind.name](node, "news") as ear, doors.HttpPublisher(node, "news") as mouth:
-        mouth.write(Record(None, b"after the storm"))
-        assert ear.read(1)[0].value == b"after the storm"
-
-
-# Noise.
-
-def frames_of_noise():
-    """What no WebSocket client may send; each ends the connection, and takes no memory."""
-    frame = raw.websocket_frame
-    return {
-        "no mask": b"\x81\x05hello",
-        "a reserved opcode": frame(3, b"x"),
-        "reserved bits": b"\xf1\x80\0\0\0\0",
-        "a continuation of nothing": frame(0, b"x"),
-        "a ping of two fragments": frame(9, b"x", fin=False),
-        "a ping of 126 bytes": frame(9, b"x" * 126),
-        "text that is none": frame(1, b"\xff\xfe"),
-        "a length of 2^63": b"\x82\xff" + b"\xff" * 8 + b"\0\0\0\0" + b"x" * 1000,
-        "a length of 16 GiB": b"\x82\xff" + (16 << 30).to_bytes(8, "big") + b"\0\0\0\0" + b"x" * 1000,
-        "a close of one byte": frame(8, b"x"),
-    }
-
-
-@pytest.mark.parametrize("name", frames_of_noise())
-def test_a_frame_that_is_none_ends_its_websocket_only(shared_node, topic, name):
-    with BY_KIND["websocket"](shared_node, topic) as ear:
-        before = resident(shared_node)
-        for _ in range(20):
-            with raw.subscribe(shared_node, raw.WebSocket, "noise") as connection:
-                connection.sendall(frames_of_noise()[name])
-                raw.read_to_end(connection)
-        assert resident(shared_node) - before < 16 * MEBIBYTE
-        with doors.HttpPublisher(shared_node, topic) as mouth:
-            mouth.write(Record(None, b"still here"))
-        assert ear.read(1)[0].value == b"still here"
-    eventually(lambda: subscriptions(shared_node, "noise") == 0, "the noisy ones are gone")
-
-
-def test_a_websocket_message_that_is_too_large_is_refused_in_pieces_too(shared_node):
-    piece = b"x" * MEBIBYTE
-    before = resident(shared_node)
-    for _ in range(3):
-        with raw.subscribe(shared_node, raw.WebSocket, "noise") as connection:
-            with pytest.raises(OSError):
-                # 64 MiB where 16 are allowed: the node hangs up long before the end.
-                for number in range(64):
-                    connection.sendall(raw.websocket_frame(0 if number else 2, piece, fin=False))
-    assert resident(shared_node) - before < 40 * MEBIBYTE
-
-
-@pytest.mark.parametrize("door", ["redis", "http"])
-def test_random_bytes_leave_a_live_door_open(shared_node, topic, door):
-    seed = random.SystemRandom().randrange(2**32)
-    print("seed", seed)
-    noise = random.Random(seed)
-    kind = raw.Redis if door == "redis" else raw.WebSocket
-    with BY_KIND[kind.name](shared_node, topic) as ear:
-        before = resident(shared_node)
-        for number in range(200):
-            with raw.connect(shared_node.addresses[door]) as connection:
-                if number % 2:
-                    # In the middle of a conversation.
-                    connection.sendall(kind.greeting("noise"))
-                    raw.read_until(connection, kind.ready)
-                raw.shout(connection, noise.randbytes(noise.randrange(1, 8192)))
-        assert resident(shared_node) - before < 32 * MEBIBYTE
-        with doors.HttpPublisher(shared_node, topic) as mouth:
-            mouth.write(Record(None, b"still here"))
-        assert ear.read(1)[0].value == b"still here"
-    assert "panicked" not in shared_node.log()
-
-
-NULL_GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x01" + b"NULL".ljust(20, b"\0") + bytes(32)
-READY = b"\x04\x19\x05READY\x0bSocket-Type\0\0\0\x04PUSH"
-ZMTP_NOISE = {
-    "no signature": b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" + bytes(64),
-    "an unknown mechanism": NULL_GREETING.replace(b"NULL", b"LLUN") + READY,
-    "half a greeting": NULL_GREETING[:20],
-    "a message before READY": NULL_GREETING + b"\0\x05hello",
-    "a READY that is cut short": NULL_GREETING + b"\x04\x06\x05READY"[:-1] + b"\xff",
-    "an unknown socket type": NULL_GREETING + READY.replace(b"PUSH", b"PULP"),
-    "a type that does not fit": NULL_GREETING + READY.replace(b"PUSH", b"PULL"),
-    "reserved flags": NULL_GREETING + READY + b"\xf8\x05hello",
-    "a frame of 2^64-1 bytes": NULL_GREETING + READY + b"\x02" + b"\xff" * 8 + b"x" * 1000,
-    "a frame of 2^63-1 bytes": NULL_GREETING + READY + b"\x02\x7f" + b"\xff" * 7 + b"x" * 1000,
-    "a frame of 16 GiB": NULL_GREETING + READY + b"\x02" + (16 << 30).to_bytes(8, "big") + b"x" * 1000,
-    "a frame of 512 MiB that does not come": NULL_GREETING + READY + b"\x02" + (512 << 20).to_bytes(8, "big") + b"x" * 1000,
-    "a command of 1 GiB": NULL_GREETING + READY + b"\x06" + (1 << 30).to_bytes(8, "big") + b"x" * 1000,
-    "a ping without its time": NULL_GREETING + READY + b"\x04\x05\x04PING",
-}
-
-
-@pytest.fixture
-def puller():
-    """`posthouse zmq pull`, which stands for every socket of lib/zmtp."""
-    peer = Ours("pull", bind="tcp://127.0.0.1:0")
-    yield peer
-    peer.kill()
-
-
-def still_pulls(puller, text):
-    with zmq.Context() as context, context.socket(zmq.PUSH) as socket:
-        socket.connect(puller.endpoint)
-        socket.send_string(text)
-        assert puller.hear() == text
-
-
-@pytest.mark.parametrize("name", ZMTP_NOISE)
-def test_what_is_no_zmtp_ends_its_connection_only(puller, name):
-    still_pulls(puller, "before")
-    before = resident(puller)
-    for _ in range(20):
-        with raw.connect(puller.endpoint.removeprefix("tcp://")) as connection:
-            raw.shout(connection, ZMTP_NOISE[name])
-    assert resident(puller) - before < 16 * MEBIBYTE
-    still_pulls(puller, "after")
-
-
-def test_random_bytes_leave_a_zmtp_socket_open(puller):
-    seed = random.SystemRandom().randrange(2**32)
-    print("seed", seed)
-    noise = random.Random(seed)
-    still_pulls(puller, "before")
-    before = resident(puller)
-    for number in range(200):
-        with raw.connect(puller.endpoint.removeprefix("tcp://")) as connection:
-            prefix = (b"", NULL_GREETING, NULL_GREETING + READY)[number % 3]
-            raw.shout(connection, prefix + noise.randbytes(noise.randrange(1, 8192)))
-    assert resident(puller) - before < 16 * MEBIBYTE
-    said = f"after {seed}"
-    with zmq.Context() as context, context.socket(zmq.PUSH) as socket:
-        socket.connect(puller.endpoint)
-        socket.send_string(said)
-        # Noise may contain messages; nothing is known of those.
-        while puller.hear() != said:
-            pass
-
-
 # Silence.
 
 def test_a_zmtp_peer_that_has_vanished_loses_its_place_when_its_promise_ends():
@@ -544,6 +288,37 @@ def test_a_websocket_whose_peer_has_vanished_is_found_by_its_heartbeat(tmp_path)
         with doors.RedisPublisher(node, "news") as mouth:
             mouth.write(Record(None, b"still here"))
         assert near.read(1)[0].value == b"still here"
+
+
+def say(connection, op, **members):
+    """One WebSocket frame with an answer, which is awaited."""
+    connection.sendall(raw.websocket_frame(1, json.dumps({"op": op, "id": 1, **members}).encode()))
+    raw.read_until(connection, raw.WebSocket.ready)
+
+
+def test_who_waits_for_a_vanished_peer_is_told_so(tmp_path):
+    with own_node(tmp_path, "--set", "http.event_heartbeat=100ms") as node, ExitStack() as stack:
+        proxy = stack.enter_context(Proxy(node.addresses["http"]))
+        near, far = (stack.enter_context(raw.connect(to)) for to in (node.addresses["http"], proxy.address))
+        for one in (near, far):
+            one.sendall(raw.UPGRADE)
+            raw.read_until(one, b"\r\n\r\n")
+        say(far, "serve", service="double")
+        say(far, "pair", pair="two")
+        say(near, "pair", pair="two")
+        answers = []
+        client = threading.Thread(target=lambda: answers.append(
+            requests.post(f"{node.http}/services/double", params={"deadline_ms": 600_000}, data=b"ab", timeout=LIMIT)))
+        client.start()
+        raw.read_until(far, b'"op":"request"')
+        proxy.freeze()
+        # The client of its service, and the other one of its pair.
+        heard = b""
+        while b'"op":"left"' not in heard:
+            heard += near.recv(65536)
+            near.sendall(raw.websocket_frame(10, b""))  # it is there, unlike the other
+        client.join()
+        assert (answers[0].status_code, answers[0].json()["code"]) == (502, "worker_lost")
 
 
 KEEPALIVE_TIMER = "02"
