@@ -7,6 +7,7 @@ bound, send what they read and print what they receive, a line each.
 import shutil
 import subprocess
 import threading
+from contextlib import suppress
 from queue import Empty, Queue
 
 import pytest
@@ -65,7 +66,8 @@ class Peer:
 
     def finish(self):
         """Ends the input, and waits for the end: the exit code and what was said on stderr."""
-        self.process.stdin.close()
+        with suppress(BrokenPipeError):  # it has ended by itself
+            self.process.stdin.close()
         code = self.process.wait(LIMIT_SECONDS)
         for reader in self.readers:
             reader.join(LIMIT_SECONDS)
