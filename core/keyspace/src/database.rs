@@ -48,7 +48,7 @@ impl Database<'_> {
         let Some((name, entry)) = table.keys.get_key_value(key) else { return };
         if entry.expires.is_some_and(|at| at <= self.now) {
             let key = name.clone();
-            self.keyspace.commit(index, Change::Remove { key });
+            self.keyspace.commit_expired(index, key);
         }
     }
 

@@ -17,7 +17,7 @@ use crate::database::Database;
 use crate::effect::Change;
 use crate::error::KeyError;
 use crate::snapshot::replace;
-use crate::value::{Hash, List, Set, SortedSet, Value};
+use crate::value::{Hash, Kind, List, Set, SortedSet, Value};
 
 /// The version that is written: Redis 7.0's.
 const VERSION: u16 = 10;
@@ -32,10 +32,15 @@ const HASH: u8 = 4;
 const SORTED_SET: u8 = 5;
 
 impl Database<'_> {
-    /// A key's value, as `RESTORE` reads it (`DUMP`).
+    /// A key's value, as `RESTORE` reads it (`DUMP`); `None` where there is no key, or a stream, whose
+    /// entries are not here.
     pub fn dump(&mut self, key: &[u8]) -> Option<Vec<u8>> {
         let mut out = Vec::new();
-        writer::write(&self.entry(key)?.value, &mut out);
+        let value = &self.entry(key)?.value;
+        if value.kind() == Kind::Stream {
+            return None;
+        }
+        writer::write(value, &mut out);
         out.extend_from_slice(&VERSION.to_le_bytes());
         let checksum = crc64(&out);
         out.extend_from_slice(&checksum.to_le_bytes());

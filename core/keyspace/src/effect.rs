@@ -13,6 +13,8 @@ mod format;
 
 use bytes::Bytes;
 
+use crate::streams::StreamTopic;
+
 pub use codec::Damage;
 
 /// An end of a list.
@@ -180,13 +182,36 @@ pub enum Change {
         /// How many stay.
         len: u64,
     },
+    /// The key holds a stream, whatever it held.
+    SetStream {
+        /// The key.
+        key: Bytes,
+        /// The stream.
+        topic: StreamTopic,
+    },
+    /// No key holds the stream any more, and its topic is to be deleted. A snapshot says so of those
+    /// that it would otherwise forget.
+    DoomStream {
+        /// The stream.
+        topic: StreamTopic,
+    },
+    /// The topic of a stream that no key holds has been deleted.
+    BuryStream {
+        /// The stream.
+        topic: StreamTopic,
+    },
 }
 
 impl Change {
     /// The key that it changes, if it changes one.
     pub fn key(&self) -> Option<&Bytes> {
         match self {
-            Change::Begin | Change::Complete | Change::Clear | Change::Swap { .. } => None,
+            Change::Begin
+            | Change::Complete
+            | Change::Clear
+            | Change::Swap { .. }
+            | Change::DoomStream { .. }
+            | Change::BuryStream { .. } => None,
             Change::Remove { key }
             | Change::Expire { key, .. }
             | Change::Rename { key, .. }
@@ -203,7 +228,8 @@ impl Change {
             | Change::SetItem { key, .. }
             | Change::InsertItem { key, .. }
             | Change::RemoveItems { key, .. }
-            | Change::Trim { key, .. } => Some(key),
+            | Change::Trim { key, .. }
+            | Change::SetStream { key, .. } => Some(key),
         }
     }
 }

@@ -54,6 +54,9 @@ pub enum KeyError {
     /// There is no database of this number.
     #[error("no such database")]
     NoSuchDatabase,
+    /// The key holds a stream, whose entries are elsewhere.
+    #[error("key holds a stream")]
+    IsStream,
     /// An element is not a number and was to be sorted as one.
     #[error("element cannot be sorted as a number")]
     NotSortable,

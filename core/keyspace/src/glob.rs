@@ -1,14 +1,21 @@
 //! Redis's patterns: `*`, `?`, `[a-z]`, `[^a]` and `\` before a character that means itself.
 
+/// LIMIT: stars that are followed on the way through one text; Redis gives up at as many.
+const STARS_MAX: usize = 1000;
+
 /// Whether a text matches a pattern. Takes time proportional to the product of the lengths at most,
 /// whatever a peer sends.
 pub fn glob_matches(pattern: &[u8], text: &[u8]) -> bool {
-    let (mut at, mut seen) = (0, 0);
+    let (mut at, mut seen, mut stars) = (0, 0, 0);
     // Where to go on when what follows the last star does not match.
     let mut retry: Option<(usize, usize)> = None;
     loop {
         if pattern.get(at) == Some(&b'*') {
             at += 1;
+            stars += 1;
+            if stars > STARS_MAX {
+                return false;
+            }
             retry = Some((at, seen));
             continue;
         }
@@ -106,6 +113,13 @@ mod tests {
                 "{pattern} {text}"
             );
         }
+    }
+
+    #[test]
+    fn too_many_stars_match_nothing() {
+        let text = b"a".repeat(3000);
+        assert!(glob_matches(&b"*?".repeat(1000), &text));
+        assert!(!glob_matches(&b"*?".repeat(1001), &text));
     }
 
     #[test]

@@ -6,9 +6,11 @@
 //! SPEC: Redis 7.0 `hyperloglog.c`: the header, the sparse and dense registers, and the estimator of
 //! Ertl, "New cardinality estimation algorithms for HyperLogLog sketches" (2017).
 
+mod debug;
 mod estimate;
 mod registers;
 
+pub use self::debug::check_estimates;
 use self::estimate::estimate;
 use self::registers::{HEADER_BYTES, Registers};
 use crate::database::Database;

@@ -162,6 +162,9 @@ impl Database<'_> {
         }
         let to = Self::own(to);
         let Some(entry) = self.entry(key) else { return Ok(false) };
+        if entry.value.kind() == Kind::Stream {
+            return Err(KeyError::IsStream);
+        }
         for change in rebuild(&to, entry) {
             self.keyspace.commit(database, change);
         }

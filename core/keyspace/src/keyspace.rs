@@ -7,8 +7,11 @@ use crate::blocking::Waiters;
 use crate::database::Database;
 use crate::effect::{Change, Effect};
 use crate::error::KeyError;
+use crate::notices::{Notices, Removal};
 use crate::random::Random;
+use crate::streams::StreamTopics;
 use crate::table::Table;
+use crate::value::Value;
 use crate::watch::Watches;
 
 /// How many databases there are.
@@ -32,6 +35,11 @@ impl DatabaseIndex {
         (0..DATABASES).map(|number| DatabaseIndex(u8::try_from(number).expect("databases are few")))
     }
 
+    /// A number that was stored, and checked when it was read.
+    pub(crate) fn of_stored(number: u8) -> DatabaseIndex {
+        DatabaseIndex(number)
+    }
+
     /// The number.
     pub fn get(self) -> u8 {
         self.0
@@ -44,12 +52,15 @@ pub struct Keyspace {
     pub(crate) tables: Vec<Table>,
     pub(crate) watches: Watches,
     pub(crate) waiters: Waiters,
+    pub(crate) streams: StreamTopics,
+    pub(crate) notices: Notices,
     pub(crate) random: Random,
     /// Snapshots that are being taken.
     pub(crate) snapshots: usize,
     /// How often databases changed places: a snapshot that this happens to is worthless.
     pub(crate) swaps: u64,
     effects: Vec<Effect>,
+    expired: u64,
 }
 
 impl Keyspace {
@@ -59,10 +70,13 @@ impl Keyspace {
             tables: vec![Table::default(); DATABASES],
             watches: Watches::default(),
             waiters: Waiters::default(),
+            streams: StreamTopics::default(),
+            notices: Notices::default(),
             random: Random::new(seed),
             snapshots: 0,
             swaps: 0,
             effects: Vec::new(),
+            expired: 0,
         }
     }
 
@@ -108,6 +122,11 @@ impl Keyspace {
         self.tables.iter().map(|table| table.memory).sum()
     }
 
+    /// How many keys have been removed because their time came.
+    pub fn expired(&self) -> u64 {
+        self.expired
+    }
+
     /// When the next key expires, in milliseconds since 1970.
     pub fn next_expiry(&self) -> Option<i64> {
         self.tables.iter().filter_map(|table| Some(table.expiries.first()?.0)).min()
@@ -122,7 +141,7 @@ impl Keyspace {
                 && *at <= now.as_ms()
             {
                 let key = key.clone();
-                self.commit(index, Change::Remove { key });
+                self.commit_expired(index, key);
                 removed += 1;
             }
         }
@@ -137,8 +156,18 @@ impl Keyspace {
     /// Makes a change and notes it for storing.
     pub(crate) fn commit(&mut self, index: DatabaseIndex, change: Change) {
         self.touch(index, &change);
+        let existed = self.look_before(index, &change);
         self.apply(usize::from(index.0), &change);
+        self.note(index, &change, existed);
         self.effects.push(Effect { database: index.0, change });
+    }
+
+    /// Removes a key whose time has come.
+    pub(crate) fn commit_expired(&mut self, index: DatabaseIndex, key: Bytes) {
+        self.notices.removal = Removal::Expiry;
+        self.commit(index, Change::Remove { key });
+        self.notices.removal = Removal::Asked;
+        self.expired += 1;
     }
 
     /// Tells those who watch the key, and those who wait for it.
@@ -167,21 +196,63 @@ impl Keyspace {
 
     fn apply(&mut self, index: usize, change: &Change) {
         match change {
-            Change::Begin => self.tables.iter_mut().for_each(|table| *table = Table::default()),
+            Change::Begin => {
+                self.tables.iter_mut().for_each(|table| *table = Table::default());
+                self.streams = StreamTopics::default();
+            }
             Change::Complete => {}
-            Change::Clear => self.tables[index] = Table::default(),
+            Change::Clear => self.clear(index),
             Change::Swap { with } => {
                 self.tables.swap(index, usize::from(*with));
                 self.swaps += 1;
+                self.streams.bindings += 1;
             }
             Change::Rename { key, database, to } => self.rename(index, key, *database, to),
-            change => self.tables[index].apply(change),
+            Change::DoomStream { topic } => self.streams.doom(*topic),
+            Change::BuryStream { topic } => self.streams.bury(*topic),
+            Change::SetStream { key, topic } => {
+                let before = self.stream_at(index, key);
+                self.tables[index].apply(change);
+                // Held before the old one is let go: it may be the same.
+                self.streams.hold(*topic);
+                before.into_iter().for_each(|topic| self.streams.release(topic));
+            }
+            change => self.apply_to_key(index, change),
+        }
+    }
+
+    fn apply_to_key(&mut self, index: usize, change: &Change) {
+        if self.streams.is_empty() {
+            return self.tables[index].apply(change);
+        }
+        let key = change.key().expect("other changes are handled by the caller");
+        let before = self.stream_at(index, key);
+        self.tables[index].apply(change);
+        if let Some(topic) = before
+            && self.stream_at(index, key).is_none()
+        {
+            self.streams.release(topic);
+        }
+    }
+
+    fn clear(&mut self, index: usize) {
+        let table = std::mem::take(&mut self.tables[index]);
+        if self.streams.is_empty() {
+            return;
+        }
+        for (_, entry) in table.keys.iter() {
+            if let Value::Stream(topic) = entry.value {
+                self.streams.release(topic);
+            }
         }
     }
 
     fn rename(&mut self, index: usize, key: &Bytes, database: u8, to: &Bytes) {
         if let Some(entry) = self.tables[index].take(key) {
+            let replaced = self.stream_at(usize::from(database), to);
             self.tables[usize::from(database)].put(to, entry);
+            self.streams.bindings += 1;
+            replaced.into_iter().for_each(|topic| self.streams.release(topic));
         }
     }
 }

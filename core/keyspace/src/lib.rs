@@ -1,6 +1,7 @@
 //! Keys with types, expiry and blocking reads: a state machine without I/O.
 //!
-//! A [`Keyspace`] holds sixteen databases of strings, lists, hashes, sets and sorted sets. What a
+//! A [`Keyspace`] holds sixteen databases of strings, lists, hashes, sets and sorted sets, and knows
+//! which keys hold streams. What a
 //! Redis command does is one call on a [`Database`], which is a keyspace seen at a number and a
 //! moment. The call answers at once; what has to be stored comes out of [`Keyspace::take_effects`],
 //! and which waiting clients are served out of [`Keyspace::serve_waiting`].
@@ -26,13 +27,17 @@ mod hashes;
 mod hyperloglog;
 mod keys;
 mod keyspace;
+mod lcs;
 mod lists;
+mod notices;
 mod number;
 mod random;
 mod sets;
 mod skip_list;
 mod snapshot;
+mod sort;
 mod sorted_sets;
+mod streams;
 mod strings;
 mod table;
 mod value;
@@ -47,15 +52,20 @@ pub use database::Database;
 pub use effect::{Change, Damage, Effect, End};
 pub use error::KeyError;
 pub use glob::glob_matches;
+pub use hyperloglog::check_estimates;
 pub use keys::{ExpireCondition, ScanFilter, Scanned, TimeToLive};
 pub use keyspace::{DATABASES, DatabaseIndex, Keyspace};
+pub use lcs::{Common, CommonRun};
 pub use lists::{Beside, PositionQuery};
+pub use notices::{Happened, Notice};
 pub use number::{format_float, parse_float, parse_integer};
 pub use sets::Combine;
 pub use snapshot::{Snapshot, SnapshotStep};
+pub use sort::SortQuery;
 pub use sorted_sets::{
     AddScores, Added, Aggregate, Bound, LexBound, RangeBy, RangeQuery, WeightedKey,
 };
+pub use streams::StreamTopic;
 pub use strings::{Existing, Lifetime, STRING_BYTES_MAX, SetOutcome};
 pub use value::Kind;
 pub use watch::Watch;

@@ -74,6 +74,9 @@ impl Keyspace {
                 return SnapshotStep::More(effects);
             }
         }
+        // A stream that was doomed before its key was met is known to nobody else.
+        let doomed = self.streams.doomed().map(|topic| Change::DoomStream { topic });
+        effects.extend(doomed.map(|change| Effect { database: 0, change }));
         effects.push(Effect { database: 0, change: Change::Complete });
         self.snapshots -= 1;
         SnapshotStep::Last(effects)
@@ -97,10 +100,14 @@ impl Keyspace {
             return;
         }
         let Some(entry) = self.table(index).keys.get(&key) else { return };
-        for change in rebuild(&to, entry) {
+        let changes = rebuild(&to, entry);
+        let noting = std::mem::take(&mut self.notices.wanted);
+        for change in changes {
             self.commit(database, change);
         }
-        self.commit(index, Change::Remove { key });
+        self.commit(index, Change::Remove { key: key.clone() });
+        self.notices.wanted = noting;
+        self.note(index, &Change::Rename { key, database: database.get(), to }, true);
     }
 }
 
@@ -141,6 +148,7 @@ pub(crate) fn replace(key: &Bytes, value: &Value) -> Vec<Change> {
                 changes.push(Change::AddMembers { key: key(), members });
             });
         }
+        Value::Stream(topic) => changes.push(Change::SetStream { key: key(), topic: *topic }),
         Value::SortedSet(sorted) => pieces(
             sorted.scores.iter().map(|(member, score)| (member.clone(), *score)),
             |(member, _)| member.len() + size_of::<f64>(),

@@ -162,6 +162,7 @@ impl Database<'_> {
         if !members.is_empty() {
             let taken = members.iter().map(|(member, _)| member.clone()).collect();
             self.commit(Change::RemoveScores { key: Self::own(key), members: taken });
+            self.keyspace.note_popped_scores(highest);
         }
         Ok(members)
     }

@@ -69,6 +69,9 @@ impl Table {
             Change::SetString { key, value, expires } => {
                 self.put(key, Entry { value: Value::String(value.clone()), expires: *expires });
             }
+            Change::SetStream { key, topic } => {
+                self.put(key, Entry { value: Value::Stream(*topic), expires: None });
+            }
             Change::Splice { key, offset, bytes } => {
                 self.modify(key, new_string, |value| splice(value, *offset, bytes));
             }
@@ -87,7 +90,9 @@ impl Table {
             | Change::Complete
             | Change::Clear
             | Change::Swap { .. }
-            | Change::Rename { .. } => unreachable!("concerns more than one key"),
+            | Change::Rename { .. }
+            | Change::DoomStream { .. }
+            | Change::BuryStream { .. } => unreachable!("concerns more than one key"),
         }
     }
 

@@ -10,13 +10,13 @@ use posthouse_types::Timestamp;
 use crate::{Database, DatabaseIndex, Keyspace};
 
 /// A moment after 1970.
-const NOW: i64 = 1_000_000;
+pub(crate) const NOW: i64 = 1_000_000;
 
-fn at(now: i64) -> Timestamp {
+pub(crate) fn at(now: i64) -> Timestamp {
     Timestamp::from_ms(now)
 }
 
 /// The first database at the moment.
-fn first(keyspace: &mut Keyspace) -> Database<'_> {
+pub(crate) fn first(keyspace: &mut Keyspace) -> Database<'_> {
     keyspace.database(DatabaseIndex::default(), at(NOW))
 }

@@ -1,6 +1,6 @@
 //! What a key holds.
 //!
-//! Owns the five types, what they take in memory, and which encoding Redis would have given them.
+//! Owns the six types (of a stream only which one it is), what they take in memory, and which encoding Redis would have given them.
 //!
 //! # Invariants
 //! - `payload` is the sum of the lengths of everything a collection holds, so that the size of a key
@@ -14,6 +14,7 @@ use bytes::Bytes;
 use crate::dict::Dict;
 use crate::number::parse_integer;
 use crate::skip_list::SkipList;
+use crate::streams::StreamTopic;
 
 /// Redis 7's thresholds of the compact encodings.
 const HASH_COMPACT_ENTRIES_MAX: usize = 512;
@@ -35,6 +36,8 @@ pub enum Kind {
     Set,
     /// A sorted set.
     SortedSet,
+    /// A stream.
+    Stream,
 }
 
 impl Kind {
@@ -46,6 +49,7 @@ impl Kind {
             Kind::Hash => "hash",
             Kind::Set => "set",
             Kind::SortedSet => "zset",
+            Kind::Stream => "stream",
         }
     }
 }
@@ -58,6 +62,8 @@ pub(crate) enum Value {
     Hash(Hash),
     Set(Set),
     SortedSet(SortedSet),
+    /// The entries are in its topic.
+    Stream(StreamTopic),
 }
 
 impl Value {
@@ -69,6 +75,7 @@ impl Value {
             Value::Hash(_) => Kind::Hash,
             Value::Set(_) => Kind::Set,
             Value::SortedSet(_) => Kind::SortedSet,
+            Value::Stream(_) => Kind::Stream,
         }
     }
 
@@ -82,13 +89,14 @@ impl Value {
             Value::SortedSet(sorted) => {
                 sorted.payload + sorted.scores.table_bytes() + sorted.order.list_bytes()
             }
+            Value::Stream(_) => 0,
         }
     }
 
     /// Whether it is a collection with nothing in it, which is no key at all.
     pub(crate) fn is_empty_collection(&self) -> bool {
         match self {
-            Value::String(_) => false,
+            Value::String(_) | Value::Stream(_) => false,
             Value::List(list) => list.items.is_empty(),
             Value::Hash(hash) => hash.fields.is_empty(),
             Value::Set(set) => set.members.is_empty(),
@@ -99,7 +107,7 @@ impl Value {
     /// How many elements there are; one for a string.
     pub(crate) fn elements(&self) -> usize {
         match self {
-            Value::String(_) => 1,
+            Value::String(_) | Value::Stream(_) => 1,
             Value::List(list) => list.items.len(),
             Value::Hash(hash) => hash.fields.len(),
             Value::Set(set) => set.members.len(),
@@ -120,6 +128,7 @@ impl Value {
             Value::Set(_) => "intset",
             Value::SortedSet(sorted) if sorted.large => "skiplist",
             Value::SortedSet(_) => "listpack",
+            Value::Stream(_) => "stream",
         }
     }
 }

@@ -18,6 +18,8 @@ pub struct RedisConfig {
     pub request_bytes_max: ByteSize,
     /// `appendfsync`: when a command that changed keys is answered.
     pub keys_durability: KeysDurability,
+    /// `maxmemory`: commands that would store more are refused above it; 0 for no limit.
+    pub keys_bytes_max: ByteSize,
     /// `client-output-buffer-limit normal`: a client with more unread replies is disconnected.
     pub unread_bytes_max: ByteSize,
     /// `client-output-buffer-limit pubsub`, hard: a subscriber with more unread messages is
@@ -37,6 +39,7 @@ impl Default for RedisConfig {
             argument_bytes_max: ByteSize::mib(512),
             request_bytes_max: ByteSize::mib(1024),
             keys_durability: KeysDurability::default(),
+            keys_bytes_max: ByteSize(0),
             unread_bytes_max: ByteSize::mib(256),
             subscriber_bytes_max: ByteSize::mib(32),
             subscriber_bytes_soft: ByteSize::mib(8),

@@ -31,6 +31,7 @@ use tracing::{debug, warn};
 use crate::client::Client;
 use crate::codec::{ProtocolError, Reply, RequestLimits, Requests};
 use crate::commands;
+use crate::execution::Execution;
 use crate::keys::Keys;
 use crate::output::{GATHER_MAX, Output};
 use crate::registry::{Member, Unblock};
@@ -110,6 +111,7 @@ enum Answer {
 /// What is being waited for before the next command begins.
 enum Running {
     Later(BoxFuture<'static, Reply>),
+    Executing(Execution),
     Blocked { blocked: Blocked, until: Option<Pin<Box<Sleep>>> },
 }
 
@@ -244,7 +246,14 @@ impl Connection {
         }
         let outcome = {
             let (server, client) = (&self.server, &mut self.client);
-            let mut call = Call { server, client, held: None, now: *now, in_transaction: false };
+            let mut call = Call {
+                server,
+                client,
+                held: None,
+                now: *now,
+                in_transaction: false,
+                in_script: false,
+            };
             commands::dispatch(&mut call, entry, request)
         };
         *now = self.server.broker.clock().now();
@@ -268,6 +277,7 @@ impl Connection {
                 let until = blocked.timeout.map(|timeout| Box::pin(tokio::time::sleep(timeout)));
                 self.running = Some(Running::Blocked { blocked, until });
             }
+            Outcome::Executing(execution) => self.running = Some(Running::Executing(execution)),
             // Dispatch has run it.
             Outcome::Execute(_) => self.answer(Answer::Ready(Reply::Null)),
         }
@@ -315,6 +325,19 @@ impl Connection {
         let done = match &mut self.running {
             None => return false,
             Some(Running::Later(future)) => future.poll_unpin(cx),
+            Some(Running::Executing(execution)) => {
+                let (server, client) = (&self.server, &mut self.client);
+                let now = server.broker.clock().now();
+                let mut call = Call {
+                    server,
+                    client,
+                    held: None,
+                    now,
+                    in_transaction: true,
+                    in_script: false,
+                };
+                execution.poll(&mut call, cx)
+            }
             Some(Running::Blocked { blocked, until }) => {
                 let woken = self.client.handle.take_unblock();
                 let waiter = (&*self.server.keys, self.client.handle.id);
@@ -367,6 +390,10 @@ impl Connection {
         let seconds = parameters.subscriber_seconds_max.load(Ordering::Relaxed);
         let soft = parameters.subscriber_bytes_soft.load(Ordering::Relaxed);
         let queued = self.client.subscriptions.queued_bytes();
+        // A limit that was lowered since it subscribed.
+        if queued > parameters.subscriber_bytes_max.load(Ordering::Relaxed) {
+            return Err(ConnectionError::SlowSubscriber(queued));
+        }
         if queued > soft {
             let now = self.server.broker.clock().now();
             let since = *self.slow_since.get_or_insert(now);

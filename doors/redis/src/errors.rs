@@ -44,6 +44,12 @@ pub(crate) enum CommandError {
         "MISCONF changes of keys cannot be kept: the node's log says why, and a restart is needed"
     )]
     KeysFailed,
+    #[error("OOM command not allowed when used memory > 'maxmemory'.")]
+    OutOfMemory,
+    #[error(
+        "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE."
+    )]
+    Busy,
     /// A group of a stream is not there; who knows the names words it.
     #[error("NOGROUP No such consumer group")]
     NoGroup,
@@ -110,6 +116,7 @@ impl From<KeyError> for CommandError {
             KeyError::DamagedHyperLogLog => "INVALIDOBJ Corrupted HLL object detected",
             KeyError::BadDump => "ERR DUMP payload version or checksum are wrong",
             KeyError::KeyExists => "BUSYKEY Target key name already exists.",
+            KeyError::IsStream => "ERR a stream cannot be dumped or restored: it is a topic",
             KeyError::NotSortable => "ERR One or more scores can't be converted into double",
         };
         CommandError::said(text)

@@ -14,7 +14,9 @@ mod execution;
 #[doc(hidden)]
 pub mod fuzz;
 mod keys;
+mod memory_limit;
 mod metrics;
+mod notifications;
 mod output;
 mod parameters;
 mod registry;

@@ -34,7 +34,6 @@ pub(crate) const WITHOUT_EFFECT: &[(&str, &str)] = &[
     ("list-compress-depth", "0"),
     ("list-max-listpack-size", "-2"),
     ("list-max-ziplist-size", "-2"),
-    ("lua-time-limit", "5000"),
     ("maxmemory-samples", "5"),
     ("rdb-key-save-delay", "0"),
     ("sanitize-dump-payload", "no"),
@@ -54,9 +53,7 @@ const FIXED: &[(&str, &str)] = &[
     ("appendonly", "yes"),
     ("cluster-enabled", "no"),
     ("daemonize", "no"),
-    ("maxmemory", "0"),
     ("maxmemory-policy", "noeviction"),
-    ("notify-keyspace-events", ""),
     ("requirepass", ""),
     ("save", ""),
     ("tcp-keepalive", "300"),
@@ -71,6 +68,8 @@ pub(crate) struct Parameters {
     pub(crate) subscriber_bytes_max: AtomicUsize,
     pub(crate) subscriber_bytes_soft: AtomicUsize,
     pub(crate) subscriber_seconds_max: AtomicU64,
+    /// `maxmemory`: what keys may take; 0 for no limit.
+    memory_max: AtomicUsize,
     without_effect: Mutex<BTreeMap<&'static str, String>>,
 }
 
@@ -85,6 +84,7 @@ impl Parameters {
             subscriber_bytes_max: size(config.subscriber_bytes_max),
             subscriber_bytes_soft: size(config.subscriber_bytes_soft),
             subscriber_seconds_max: AtomicU64::new(config.subscriber_soft_time.as_secs()),
+            memory_max: size(config.keys_bytes_max),
             without_effect: Mutex::new(
                 WITHOUT_EFFECT.iter().map(|(name, value)| (*name, (*value).to_owned())).collect(),
             ),
@@ -98,6 +98,7 @@ impl Parameters {
         all.extend(FIXED.iter().map(|(name, value)| (*name, (*value).to_owned())));
         all.insert("proto-max-bulk-len", number(&self.argument_bytes_max));
         all.insert("client-query-buffer-limit", number(&self.request_bytes_max));
+        all.insert("maxmemory", number(&self.memory_max));
         all.insert("client-output-buffer-limit", self.output_limits());
         all
     }
@@ -114,10 +115,16 @@ impl Parameters {
         }
         match name {
             "proto-max-bulk-len" => Some(set_size(&self.argument_bytes_max, value, 1 << 20)),
+            "maxmemory" => Some(set_size(&self.memory_max, value, 0)),
             "client-query-buffer-limit" => Some(set_size(&self.request_bytes_max, value, 1 << 20)),
             "client-output-buffer-limit" => Some(self.set_output_limits(value)),
             _ => None,
         }
+    }
+
+    /// What keys may take; 0 for no limit.
+    pub(crate) fn memory_max(&self) -> usize {
+        self.memory_max.load(Ordering::Relaxed)
     }
 
     fn output_limits(&self) -> String {

@@ -10,6 +10,7 @@ use crate::RedisConfig;
 use crate::connection;
 use crate::keys::Keys;
 use crate::server::Server;
+use crate::streams;
 
 /// Reads the keys back and serves Redis clients until `shutdown`.
 ///
@@ -33,10 +34,13 @@ pub async fn serve(
     let server = Server::new(broker, Arc::clone(&keys), config, address);
     let stopping = CancellationToken::new();
     let background = tokio::spawn(keys.run(stopping.clone()));
+    let burial = tokio::spawn(streams::bury(Arc::clone(&server), stopping.clone()));
     let handle = |accepted| connection::run(accepted, Arc::clone(&server));
     listener.serve(limits, shutdown, handle).await;
     stopping.cancel();
-    if let Err(failure) = background.await {
-        tracing::error!(%failure, "the task that keeps keys panicked");
+    for (name, task) in [("keeps keys", background), ("deletes streams", burial)] {
+        if let Err(failure) = task.await {
+            tracing::error!(%failure, name, "a task of the redis door panicked");
+        }
     }
 }

@@ -9,7 +9,7 @@ use posthouse_broker::Broker;
 use posthouse_types::Principal;
 
 use crate::RedisConfig;
-use crate::commands::scripts::Scripts;
+use crate::commands::scripts::{RunningScript, Scripts};
 use crate::keys::Keys;
 use crate::metrics::Metrics;
 use crate::parameters::Parameters;
@@ -31,6 +31,7 @@ pub(crate) struct Server {
     pub(crate) parameters: Parameters,
     pub(crate) keys: Arc<Keys>,
     pub(crate) scripts: Mutex<Scripts>,
+    pub(crate) running_script: Arc<RunningScript>,
     pub(crate) streams: Streams,
     pub(crate) clients: Arc<Registry>,
     pub(crate) statistics: Statistics,
@@ -54,6 +55,7 @@ impl Server {
             parameters: Parameters::new(&config),
             keys,
             scripts: Mutex::default(),
+            running_script: Arc::new(RunningScript::new()),
             streams: Streams::new(),
             config,
             address,

@@ -16,6 +16,7 @@ use crate::client::Client;
 use crate::codec::Reply;
 use crate::commands;
 use crate::errors::CommandError;
+use crate::execution::Execution;
 use crate::keys::KeysGuard;
 use crate::server::Server;
 
@@ -33,7 +34,9 @@ static FAMILIES: &[&[CommandSpec]] = &[
     commands::stream_groups::COMMANDS,
     commands::transactions::COMMANDS,
     commands::keys::COMMANDS,
+    commands::sort::COMMANDS,
     commands::strings::COMMANDS,
+    commands::lcs::COMMANDS,
     commands::bits::COMMANDS,
     commands::hashes::COMMANDS,
     commands::lists::COMMANDS,
@@ -86,8 +89,10 @@ pub(crate) enum Outcome {
     Later(BoxFuture<'static, Reply>),
     /// Waits for other clients.
     Blocked(Blocked),
-    /// `EXEC`: these run in order with nothing between them, and are answered together.
+    /// `EXEC`: these run in order, and are answered together.
     Execute(Vec<Queued>),
+    /// A transaction that has begun and waits for a log.
+    Executing(Execution),
 }
 
 /// A client that waits for others. A transaction never waits: there the answer is `on_timeout`.
@@ -125,6 +130,8 @@ pub(crate) struct Call<'a> {
     pub(crate) now: Instant,
     /// `EXEC` is running it: it must not wait for other clients.
     pub(crate) in_transaction: bool,
+    /// A script is running it.
+    pub(crate) in_script: bool,
 }
 
 impl<'a> Call<'a> {

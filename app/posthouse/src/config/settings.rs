@@ -135,6 +135,8 @@ pub(crate) static SETTINGS: &[Setting] = &[
         "Connections at once; further ones are closed. Redis's `maxclients`.", from 1),
     setting!("redis.keys_durability", redis.keys_durability: KeysDurability,
         "When a command that changed keys is answered: at once, its change being on the disk within a second (`everysec`), or when it is there (`always`). Redis's `appendfsync`."),
+    setting!("redis.keys_bytes_max", redis.keys_bytes_max: ByteSize,
+        "Commands that would store more are refused while keys take more memory than this; 0 for no limit. Redis's `maxmemory`, without eviction."),
     setting!("redis.argument_bytes_max", redis.argument_bytes_max: ByteSize,
         "A longer argument ends its connection. Redis's `proto-max-bulk-len`."),
     setting!("redis.request_bytes_max", redis.request_bytes_max: ByteSize,

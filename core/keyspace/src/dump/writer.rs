@@ -29,6 +29,8 @@ pub(super) fn write(value: &Value, out: &mut Vec<u8>) {
                 string(value, out);
             }
         }
+        // Its caller has looked.
+        Value::Stream(_) => {}
         Value::SortedSet(sorted) => {
             out.push(SORTED_SET);
             length(sorted.scores.len(), out);

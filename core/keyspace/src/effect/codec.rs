@@ -105,6 +105,13 @@ impl Reader<'_> {
         Ok(Bytes::copy_from_slice(bytes))
     }
 
+    /// The sixteen bytes of an id.
+    pub(super) fn id(&mut self) -> Result<[u8; 16], Damage> {
+        let (id, rest) = self.0.split_first_chunk().ok_or(Damage::CutShort)?;
+        self.0 = rest;
+        Ok(*id)
+    }
+
     /// A float that is a number.
     pub(super) fn score(&mut self) -> Result<f64, Damage> {
         let (bytes, rest) = self.0.split_first_chunk::<8>().ok_or(Damage::CutShort)?;

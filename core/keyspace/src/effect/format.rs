@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::codec::{Damage, Reader, put_bytes, put_count, put_number, put_signed};
 use super::{Change, Effect, End};
 use crate::DATABASES;
+use crate::streams::StreamTopic;
 use crate::strings::STRING_BYTES_MAX;
 
 const BEGIN: u8 = 1;
@@ -32,6 +33,9 @@ const SET_ITEM: u8 = 22;
 const INSERT_ITEM: u8 = 23;
 const REMOVE_ITEMS: u8 = 24;
 const TRIM: u8 = 25;
+const SET_STREAM: u8 = 26;
+const DOOM_STREAM: u8 = 27;
+const BURY_STREAM: u8 = 28;
 
 impl Effect {
     /// Appends the effect's bytes.
@@ -84,6 +88,9 @@ fn kind(change: &Change) -> u8 {
         Change::InsertItem { .. } => INSERT_ITEM,
         Change::RemoveItems { .. } => REMOVE_ITEMS,
         Change::Trim { .. } => TRIM,
+        Change::SetStream { .. } => SET_STREAM,
+        Change::DoomStream { .. } => DOOM_STREAM,
+        Change::BuryStream { .. } => BURY_STREAM,
     }
 }
 
@@ -145,6 +152,9 @@ fn encode_fields(change: &Change, out: &mut Vec<u8>) {
             put_number(out, *start);
             put_number(out, *len);
         }
+        Change::SetStream { topic, .. }
+        | Change::DoomStream { topic }
+        | Change::BuryStream { topic } => out.extend_from_slice(&topic.0),
     }
 }
 
@@ -154,7 +164,9 @@ fn change(kind: u8, reader: &mut Reader<'_>) -> Result<Change, Damage> {
         COMPLETE => return Ok(Change::Complete),
         CLEAR => return Ok(Change::Clear),
         SWAP => return Ok(Change::Swap { with: database(reader)? }),
-        REMOVE..=TRIM => {}
+        DOOM_STREAM => return Ok(Change::DoomStream { topic: StreamTopic(reader.id()?) }),
+        BURY_STREAM => return Ok(Change::BuryStream { topic: StreamTopic(reader.id()?) }),
+        REMOVE..=SET_STREAM => {}
         unknown => return Err(Damage::UnknownKind(unknown)),
     }
     let key = reader.bytes()?;
@@ -169,6 +181,7 @@ fn change(kind: u8, reader: &mut Reader<'_>) -> Result<Change, Damage> {
             Change::SetString { key, value, expires: Some(reader.signed()?) }
         }
         SPLICE => splice(key, reader)?,
+        SET_STREAM => Change::SetStream { key, topic: StreamTopic(reader.id()?) },
         _ => change_of_collection(kind, key, reader)?,
     })
 }

@@ -55,6 +55,11 @@ impl Registers {
         self.dense
     }
 
+    /// Makes them be written side by side.
+    pub(super) fn make_dense(&mut self) {
+        self.dense = true;
+    }
+
     /// Raises a register; says whether it was lower.
     pub(super) fn raise(&mut self, register: usize, rank: u8) -> bool {
         let lower = self.ranks[register] < rank;

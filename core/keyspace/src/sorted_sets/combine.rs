@@ -74,6 +74,19 @@ impl Database<'_> {
         Ok(self.store_scores(to, members))
     }
 
+    /// How many members all have; counting ends at the limit, if there is one (`ZINTERCARD`).
+    pub fn shared_scores(&mut self, keys: &[&[u8]], limit: usize) -> Result<usize, KeyError> {
+        let mut sources = Vec::with_capacity(keys.len());
+        for key in keys {
+            sources.push(self.weighted_scores(&WeightedKey { key, weight: 1.0 })?);
+        }
+        sources.sort_by_key(HashMap::len);
+        let Some((smallest, others)) = sources.split_first() else { return Ok(0) };
+        let shared =
+            smallest.keys().filter(|member| others.iter().all(|other| other.contains_key(*member)));
+        Ok(shared.take(if limit == 0 { usize::MAX } else { limit }).count())
+    }
+
     fn weighted_scores(&mut self, key: &WeightedKey<'_>) -> Result<HashMap<Bytes, f64>, KeyError> {
         let weighted = |score: f64| {
             let product = score * key.weight;

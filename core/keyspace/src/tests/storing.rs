@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::{NOW, at};
 use crate::{
     AddScores, Change, DATABASES, DatabaseIndex, Effect, End, Existing, ExpireCondition, Keyspace,
-    Lifetime, Snapshot, SnapshotStep,
+    Lifetime, Snapshot, SnapshotStep, StreamTopic,
 };
 
 /// One random operation: what, on which key, with which number, in which database.
@@ -206,4 +206,77 @@ fn a_large_value_is_stored_in_pieces() {
     }
     assert_eq!(contents(&mut replayed(&log)).len(), 2);
     assert_eq!(replayed(&log).memory(), live.memory());
+}
+
+/// A key may hold one of a few streams, each held by one key at most.
+fn step_with_streams(keyspace: &mut Keyspace, next: &mut u8, one: Step) {
+    let (what, key, number, database) = one;
+    if what % 4 != 0 {
+        return step(keyspace, one);
+    }
+    let index = DatabaseIndex::new(i64::from(database % 3)).unwrap();
+    let mut db = keyspace.database(index, at(NOW + i64::from(number) * 10));
+    if db.set_stream(&[b'k', key % 12], StreamTopic([*next; 16])).is_ok() {
+        *next = next.wrapping_add(1);
+    }
+    let doomed = keyspace.doomed_streams();
+    if number % 3 == 0
+        && let Some(topic) = doomed.first()
+    {
+        keyspace.bury_stream(*topic);
+    }
+}
+
+fn check_streams(keyspace: &Keyspace, made: u8) {
+    let held: Vec<StreamTopic> =
+        keyspace.streams().into_iter().map(|(_, _, topic)| topic).collect();
+    let doomed = keyspace.doomed_streams();
+    for number in 0..made {
+        let topic = StreamTopic([number; 16]);
+        assert!(held.iter().filter(|other| **other == topic).count() <= 1);
+        assert_eq!(keyspace.holds_stream(topic), held.contains(&topic));
+        assert!(!(held.contains(&topic) && doomed.contains(&topic)));
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_stream_is_held_by_a_key_or_doomed_until_it_is_buried(
+        steps in prop::collection::vec(any::<Step>(), 0..200),
+        begin in 0_usize..100,
+    ) {
+        let mut live = Keyspace::new(7);
+        let (mut log, mut made) = (Vec::new(), 0);
+        let mut snapshot: Option<Snapshot> = None;
+        let mut from = 0;
+        for (number, one) in steps.into_iter().enumerate() {
+            step_with_streams(&mut live, &mut made, one);
+            stored(&mut live, &mut log);
+            check_streams(&live, made);
+            if number == begin {
+                from = log.len();
+                snapshot = Some(live.begin_snapshot());
+            }
+            if let Some(under_way) = &mut snapshot {
+                match live.snapshot_step(under_way, 100) {
+                    SnapshotStep::More(effects) => {
+                        effects.iter().for_each(|effect| effect.encode(&mut log));
+                    }
+                    SnapshotStep::Last(effects) => {
+                        effects.iter().for_each(|effect| effect.encode(&mut log));
+                        snapshot = None;
+                        let mut again = replayed(&log[from..]);
+                        prop_assert_eq!(contents(&mut again), contents(&mut live));
+                        prop_assert_eq!(again.doomed_streams(), live.doomed_streams());
+                    }
+                    SnapshotStep::Void => {
+                        snapshot = None;
+                    }
+                }
+            }
+        }
+        let again = replayed(&log);
+        prop_assert_eq!(again.doomed_streams(), live.doomed_streams());
+        prop_assert_eq!(again.streams().len(), live.streams().len());
+    }
 }

@@ -11,7 +11,10 @@ pub(crate) fn parse_integer(text: &[u8]) -> Option<i64> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }
 
-/// The shortest text that reads back as the same number, as Redis 7.2 writes doubles.
+/// LIMIT: digits that tell every two doubles apart.
+const DIGITS: i32 = 17;
+
+/// Seventeen digits without trailing zeros, as Redis 7.0 writes doubles (C's `%.17g`).
 pub(crate) fn format_double(value: f64) -> String {
     if value.is_nan() {
         return "nan".to_owned();
@@ -19,19 +22,25 @@ pub(crate) fn format_double(value: f64) -> String {
     if value.is_infinite() {
         return if value > 0.0 { "inf" } else { "-inf" }.to_owned();
     }
-    let magnitude = value.abs();
-    if value == 0.0 || (1e-5..1e17).contains(&magnitude) {
-        return value.to_string();
+    let scientific = format!("{value:.16e}");
+    let (digits, exponent) = scientific.split_once('e').expect("the format has an exponent");
+    let exponent: i32 = exponent.parse().expect("an exponent is a small number");
+    let trimmed = |text: &str| match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => text.to_owned(),
+    };
+    if (-4..DIGITS).contains(&exponent) {
+        let decimals = usize::try_from(DIGITS - 1 - exponent).expect("the exponent is below 17");
+        return trimmed(&format!("{value:.decimals$}"));
     }
-    let text = format!("{value:e}");
-    match text.split_once('e') {
-        Some((digits, exponent)) if !exponent.starts_with('-') => format!("{digits}e+{exponent}"),
-        _ => text,
-    }
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("{}e{sign}{:02}", trimmed(digits), exponent.abs())
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -54,14 +63,26 @@ mod tests {
         }
     }
 
+    proptest! {
+        #[test]
+        fn a_double_reads_back(value in proptest::num::f64::NORMAL) {
+            prop_assert_eq!(format_double(value).parse::<f64>().unwrap(), value);
+        }
+    }
+
     #[test]
-    fn doubles_are_short_and_read_back() {
+    fn doubles_are_written_with_seventeen_digits() {
         for (value, text) in [
-            (0.1, "0.1"),
+            (0.1, "0.10000000000000001"),
             (3.0, "3"),
+            (0.0, "0"),
+            (-0.0, "-0"),
             (-1.5, "-1.5"),
+            (1e16, "10000000000000000"),
+            (1e17, "1e+17"),
             (1e20, "1e+20"),
-            (1e-7, "1e-7"),
+            (0.0001, "0.0001"),
+            (0.00001, "1.0000000000000001e-05"),
             (f64::INFINITY, "inf"),
             (f64::NEG_INFINITY, "-inf"),
         ] {

@@ -66,6 +66,10 @@ fn all(server: &Server) -> BTreeMap<&'static str, String> {
     all.insert("databases", DATABASES.to_string());
     let durability = server.keys.durability();
     all.insert("appendfsync", durability.redis_name().to_owned());
+    all.insert("notify-keyspace-events", server.keys.notifications.letters());
+    let limit = server.running_script.limit_ms.load(Ordering::Relaxed).to_string();
+    all.insert("lua-time-limit", limit.clone());
+    all.insert("busy-reply-threshold", limit);
     all.insert("maxclients", server.config.connections.connections_max.to_string());
     all.insert("slowlog-max-len", slowlog.len_max.load(Ordering::Relaxed).to_string());
     all.insert("slowlog-log-slower-than", slowlog.threshold_us.load(Ordering::Relaxed).to_string());
@@ -111,6 +115,13 @@ fn set_one(server: &Server, name: &str, value: &str) -> Result<(), String> {
             let durability = KeysDurability::parse(value)
                 .ok_or("argument must be one of the following: everysec, always")?;
             server.keys.set_durability(durability);
+        }
+        "notify-keyspace-events" => {
+            let known = server.keys.notify_of(value);
+            known.ok_or("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.")?;
+        }
+        "lua-time-limit" | "busy-reply-threshold" => {
+            server.running_script.limit_ms.store(parse_number(value, 0)?, Ordering::Relaxed);
         }
         "slowlog-max-len" => {
             server.slowlog.len_max.store(parse_number(value, 0)?, Ordering::Relaxed);

@@ -98,7 +98,7 @@ fn clients(call: &Call<'_>) -> String {
     out
 }
 
-fn memory(_: &Call<'_>) -> String {
+fn memory(call: &Call<'_>) -> String {
     let resident = resident_bytes();
     let mut out = String::new();
     put!(out, "used_memory", resident);
@@ -107,8 +107,10 @@ fn memory(_: &Call<'_>) -> String {
     put!(out, "used_memory_rss_human", human(resident));
     put!(out, "used_memory_peak", resident);
     put!(out, "used_memory_peak_human", human(resident));
-    put!(out, "maxmemory", 0);
-    put!(out, "maxmemory_human", "0B");
+    put!(out, "used_memory_dataset", call.server.keys.memory());
+    let max = u64::try_from(call.server.parameters.memory_max()).unwrap_or(u64::MAX);
+    put!(out, "maxmemory", max);
+    put!(out, "maxmemory_human", human(max));
     put!(out, "maxmemory_policy", "noeviction");
     put!(out, "mem_fragmentation_ratio", "1.00");
     put!(out, "mem_allocator", "system");
@@ -144,6 +146,9 @@ fn stats(call: &Call<'_>) -> String {
     put!(out, "total_net_output_bytes", count(&statistics.bytes_out));
     put!(out, "rejected_connections", 0);
     put!(out, "client_output_buffer_limit_disconnections", count(&statistics.disconnected));
+    let mut keys = call.server.keys.lock();
+    put!(out, "expired_keys", keys.keyspace().expired());
+    keys.release();
     put!(out, "evicted_keys", 0);
     put!(out, "total_error_replies", statistics.errors());
     out

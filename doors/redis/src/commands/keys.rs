@@ -1,14 +1,18 @@
 //! What can be done with any key, and with whole databases.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use posthouse_keyspace::{DatabaseIndex, ExpireCondition, Kind, TimeToLive};
+use posthouse_keyspace::{DatabaseIndex, ExpireCondition, KeyError, Kind, TimeToLive};
 
 use super::keys_arguments::{bulk_or_null, bulks, read, scan_filter, scanned, write, yes};
+use super::streams::later;
 use super::strings::Unit;
 use crate::codec::Reply;
 use crate::commands::{integer, is, text};
 use crate::errors::CommandError;
-use crate::table::{Call, CommandSpec, Flags, Handler};
+use crate::streams::{StreamKey, copy_stream};
+use crate::table::{Call, CommandSpec, Flags, Handler, Outcome};
 
 const GROUP: &str = "generic";
 
@@ -121,8 +125,10 @@ pub(crate) const COMMANDS: &[CommandSpec] = &[
     )
     .keys(1, 2, 1)
     .flag(Flags::FAST),
-    write("copy", -3, GROUP, ("6.2.0", "Copies the value of a key to a new key."), copy)
-        .keys(1, 2, 1),
+    CommandSpec::new("copy", -3, GROUP, Handler::After(copy))
+        .flag(Flags::WRITE)
+        .keys(1, 2, 1)
+        .about("6.2.0", "Copies the value of a key to a new key."),
     write("move", 3, GROUP, ("1.0.0", "Moves a key to another database."), |call, args| {
         let to = DatabaseIndex::new(integer(&args[2])?)?;
         Ok(yes(call.database().move_to(&args[1], to)?))
@@ -189,13 +195,7 @@ pub(crate) const COMMANDS: &[CommandSpec] = &[
         .flag(Flags::FAST),
     read("object", -2, GROUP, ("2.2.3", "A container for object introspection commands."), object)
         .keys(2, 2, 1),
-    read(
-        "dump",
-        2,
-        GROUP,
-        ("2.6.0", "Returns a serialized representation of a value."),
-        |call, args| Ok(call.database().dump(&args[1]).map_or(Reply::Null, Reply::bulk)),
-    ),
+    read("dump", 2, GROUP, ("2.6.0", "Returns a serialized representation of a value."), dump),
     write(
         "restore",
         -4,
@@ -274,7 +274,7 @@ fn expire_condition(options: &[Bytes]) -> Result<ExpireCondition, CommandError> 
     Ok(condition)
 }
 
-fn copy(call: &mut Call<'_>, args: &[Bytes]) -> Answer {
+fn copy(call: &mut Call<'_>, args: &[Bytes]) -> Result<Outcome, CommandError> {
     let mut database = call.client.db;
     let mut replace = false;
     let mut rest = &args[3..];
@@ -291,7 +291,26 @@ fn copy(call: &mut Call<'_>, args: &[Bytes]) -> Answer {
             return Err(CommandError::Syntax);
         }
     }
-    Ok(yes(call.database().copy(&args[1], &args[2], database, replace)?))
+    let copied = call.database().copy(&args[1], &args[2], database, replace);
+    let foreign = copied == Ok(false) && {
+        let (server, db) = (call.server, call.client.db);
+        server.foreign_topic(call.keys().keyspace(), db, &args[1]).is_some()
+    };
+    if copied != Err(KeyError::IsStream) && !foreign {
+        return Ok(Outcome::Reply(yes(copied?)));
+    }
+    let (server, db) = (Arc::clone(call.server), call.client.db);
+    let from = StreamKey { db, key: args[1].clone() };
+    let to = StreamKey { db: database, key: args[2].clone() };
+    Ok(later(async move { copy_stream(&server, &from, &to, replace).await.map(yes) }))
+}
+
+fn dump(call: &mut Call<'_>, args: &[Bytes]) -> Answer {
+    let mut db = call.database();
+    if db.kind(&args[1]) == Some(Kind::Stream) {
+        return Err(KeyError::IsStream.into());
+    }
+    Ok(db.dump(&args[1]).map_or(Reply::Null, Reply::bulk))
 }
 
 fn scan(call: &mut Call<'_>, args: &[Bytes]) -> Answer {
@@ -319,7 +338,7 @@ fn scan(call: &mut Call<'_>, args: &[Bytes]) -> Answer {
 }
 
 fn kind(name: &[u8]) -> Option<Kind> {
-    [Kind::String, Kind::List, Kind::Hash, Kind::Set, Kind::SortedSet]
+    [Kind::String, Kind::List, Kind::Hash, Kind::Set, Kind::SortedSet, Kind::Stream]
         .into_iter()
         .find(|kind| is(name, kind.name()))
 }

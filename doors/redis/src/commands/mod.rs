@@ -9,9 +9,11 @@ pub(crate) mod hashes;
 pub(crate) mod hyperloglog;
 pub(crate) mod info;
 pub(crate) mod keys;
+pub(crate) mod lcs;
 pub(crate) mod lists;
 pub(crate) mod lists_blocking;
 mod stream_arguments;
+mod stream_full;
 pub(crate) mod stream_groups;
 pub(crate) mod stream_info;
 mod stream_keys;
@@ -21,6 +23,7 @@ pub(crate) mod pubsub;
 pub(crate) mod scripts;
 pub(crate) mod server;
 pub(crate) mod sets;
+pub(crate) mod sort;
 pub(crate) mod sorted_sets;
 pub(crate) mod sorted_sets_ranges;
 pub(crate) mod strings;
@@ -33,6 +36,7 @@ mod scripts_values;
 
 pub(crate) use arguments::{integer, is, text};
 
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -41,6 +45,7 @@ use crate::codec::Reply;
 use crate::errors::CommandError;
 use crate::execution::Execution;
 use crate::keys::KeysGuard;
+use crate::notifications::{Class, KeyEvent};
 use crate::table::{self, Call, CommandSpec, Entry, Flags, Handler, Outcome, Queued};
 
 /// Checks a request, and runs it or queues it.
@@ -52,6 +57,10 @@ pub(crate) fn dispatch(
     call.server.metrics.commands.increment(1);
     let entry = match check(call, entry, &arguments) {
         Ok(entry) => entry,
+        Err(error) if entry.is_some_and(|entry| entry.spec.name == "exec") => {
+            let error = transactions::abort(call, &error);
+            return Outcome::Reply(refused(call, entry.map(|entry| entry.index), error));
+        }
         Err(error) => {
             if let Some(transaction) = &mut call.client.transaction {
                 transaction.refused = true;
@@ -73,8 +82,7 @@ pub(crate) fn dispatch(
     }
     let mut outcome = run(call, spec, &arguments);
     if let Outcome::Execute(queued) = outcome {
-        let execution = Execution::begin(&queued, call);
-        outcome = Outcome::Later(Box::pin(execution.finish()));
+        outcome = execute(queued, call);
     }
     outcome = settle(call, outcome);
     let took = call.server.broker.clock().now().saturating_duration_since(call.now);
@@ -84,6 +92,17 @@ pub(crate) fn dispatch(
         call.server.statistics.failed(Some(entry.index), text);
     }
     outcome
+}
+
+/// Runs a transaction as far as it goes without waiting. The keys are held since its watches were
+/// looked at.
+fn execute(queued: Vec<Queued>, call: &mut Call<'_>) -> Outcome {
+    let mut execution = Execution::new(queued, call);
+    // The connection polls again at once what is not done.
+    match execution.poll(call, &mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(reply) => Outcome::Reply(reply),
+        Poll::Pending => Outcome::Executing(execution),
+    }
 }
 
 /// Gives the keys back, and lets the answer wait for the disk where it has to.
@@ -112,6 +131,34 @@ pub(crate) fn run(call: &mut Call<'_>, spec: &CommandSpec, arguments: &[Bytes]) 
     if let Some(outcome) = stream_keys::intercept(call, spec, arguments) {
         return outcome;
     }
+    let outcome = run_handler(call, spec, arguments);
+    if call.server.keys.notifications.are_wanted() {
+        notify(call, spec, arguments);
+    }
+    outcome
+}
+
+/// Tells of what a command did to keys, and of those it did not find.
+fn notify(call: &mut Call<'_>, spec: &CommandSpec, arguments: &[Bytes]) {
+    let misses =
+        spec.flags.has(Flags::READONLY) && call.server.keys.notifications.want(Class::MISS);
+    if misses && spec.group != "stream" {
+        let db = call.client.db;
+        for index in spec.key_indexes(arguments) {
+            let Some(key) = arguments.get(index) else { continue };
+            if !call.database().exists(key) {
+                let key = Bytes::copy_from_slice(key);
+                let (class, name) = (Class::MISS, "keymiss");
+                call.keys().add_event(KeyEvent { database: db, key, class, name });
+            }
+        }
+    }
+    if let Some(keys) = &mut call.held {
+        keys.name_events(spec.name, arguments);
+    }
+}
+
+fn run_handler(call: &mut Call<'_>, spec: &CommandSpec, arguments: &[Bytes]) -> Outcome {
     let outcome = match spec.run {
         Handler::Now(run) => run(call, arguments).map(Outcome::Reply),
         Handler::Begin(run) | Handler::After(run) => run(call, arguments),
@@ -138,7 +185,19 @@ fn check(
     if call.client.transaction.is_some() && spec.flags.has(Flags::NO_MULTI) {
         return Err(CommandError::said("ERR Command not allowed inside a transaction"));
     }
+    if call.server.running_script.is_slow(call.now) && !during_a_script(spec, arguments) {
+        return Err(CommandError::Busy);
+    }
+    call.server.check_memory(spec)?;
     Ok(entry)
+}
+
+/// Whether a command is run though a script takes long.
+fn during_a_script(spec: &CommandSpec, arguments: &[Bytes]) -> bool {
+    let kills = || arguments.get(1).is_some_and(|word| is(word, "kill"));
+    let about_itself =
+        matches!(spec.name, "multi" | "discard" | "unwatch" | "quit" | "reset" | "auth" | "hello");
+    about_itself || (spec.name == "script" && kills())
 }
 
 fn refused(call: &Call<'_>, index: Option<usize>, error: CommandError) -> Reply {

@@ -7,6 +7,7 @@
 //! A script that takes too many instructions or too much memory is ended by an error.
 
 use std::cell::{Cell, RefCell};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::FutureExt;
@@ -14,7 +15,7 @@ use mlua::chunk::ChunkMode;
 use mlua::{Function, HookTriggers, Lua, LuaOptions, LuaSerdeExt, StdLib, Table};
 use mlua::{Value, Variadic, VmState};
 
-use super::scripts::digest;
+use super::scripts::{RunningScript, digest};
 use super::scripts_values::{argument, reply_from_lua, reply_to_lua};
 use crate::codec::Reply;
 use crate::errors::CommandError;
@@ -87,15 +88,21 @@ pub(super) fn run(call: &mut Call<'_>, script: &Script<'_>) -> Result<Reply, Com
     let (database, in_transaction) = (call.client.db, call.in_transaction);
     // A command that would wait answers at once, as in a transaction.
     call.in_transaction = true;
-    let outcome = run_in(new_state().map_err(|error| failed(&error))?, call, script);
+    call.in_script = true;
+    let running = Arc::clone(&call.server.running_script);
+    running.begin(call.now);
+    let state = new_state(Some(&running));
+    let outcome = state.and_then(|state| run_in(state, call, script));
+    running.end();
     call.client.db = database;
     call.in_transaction = in_transaction;
+    call.in_script = false;
     outcome.map_err(|error| failed(&error))?
 }
 
 /// Whether a script can be compiled.
 pub(super) fn check(body: &[u8]) -> Result<(), CommandError> {
-    let lua = new_state().map_err(|error| failed(&error))?;
+    let lua = new_state(None).map_err(|error| failed(&error))?;
     compile(&lua, body).map(|_| ())
 }
 
@@ -103,16 +110,20 @@ fn failed(error: &mlua::Error) -> CommandError {
     CommandError::Said(format!("ERR Error running script: {error}"))
 }
 
-fn new_state() -> mlua::Result<Lua> {
+fn new_state(running: Option<&Arc<RunningScript>>) -> mlua::Result<Lua> {
     let libraries = StdLib::TABLE | StdLib::STRING | StdLib::MATH;
     let lua = Lua::new_with(libraries, LuaOptions::default())?;
     lua.set_memory_limit(MEMORY_BYTES_MAX)?;
     let used = Cell::new(0_u64);
+    let running = running.cloned();
     let triggers = HookTriggers::new().every_nth_instruction(INSTRUCTIONS_PER_CHECK);
     lua.set_hook(triggers, move |_, _| {
         used.set(used.get() + u64::from(INSTRUCTIONS_PER_CHECK));
         if used.get() > INSTRUCTIONS_MAX {
             return Err(mlua::Error::runtime("script takes too many instructions"));
+        }
+        if running.as_ref().is_some_and(|running| running.is_killed()) {
+            return Err(mlua::Error::runtime("Script killed by user with SCRIPT KILL..."));
         }
         Ok(VmState::Continue)
     })?;
@@ -246,6 +257,9 @@ fn command(call: &mut Call<'_>, arguments: &[Bytes], only_reads: bool) -> Reply 
         let text = "ERR Write commands are not allowed from read-only scripts.";
         return Reply::Error(text.to_owned());
     }
+    if spec.flags.has(Flags::WRITE) {
+        call.server.running_script.note_write();
+    }
     match super::run(call, spec, arguments) {
         Outcome::Reply(reply) => reply,
         Outcome::Replies(replies) => Reply::Array(replies),
@@ -254,7 +268,7 @@ fn command(call: &mut Call<'_>, arguments: &[Bytes], only_reads: bool) -> Reply 
         Outcome::Accepted(answer) | Outcome::Later(answer) => {
             answer.now_or_never().unwrap_or(Reply::Integer(0))
         }
-        Outcome::Silent | Outcome::Execute(_) => Reply::Null,
+        Outcome::Silent | Outcome::Execute(_) | Outcome::Executing(_) => Reply::Null,
     }
 }
 
@@ -263,7 +277,7 @@ mod tests {
     use super::*;
 
     fn evaluated(body: &str) -> Result<Reply, String> {
-        let lua = new_state().unwrap();
+        let lua = new_state(None).unwrap();
         let body = compile(&lua, body.as_bytes()).map_err(|error| error.to_string())?;
         lua.globals().set("redis", library(&lua).unwrap()).unwrap();
         lua.globals().set("cjson", json(&lua).unwrap()).unwrap();

@@ -8,6 +8,7 @@ use crate::codec::{Reply, parse_integer};
 use crate::commands::{info, integer, is, text};
 use crate::errors::CommandError;
 use crate::slowlog::SlowCommand;
+use crate::streams::topic_id;
 use crate::table::{Blocked, Call, CommandSpec, Flags, Handler, Outcome, Wait};
 
 const GROUP: &str = "server";
@@ -28,6 +29,7 @@ pub(crate) const COMMANDS: &[CommandSpec] = &[
     ),
     CommandSpec::new("memory", -2, GROUP, Handler::Now(memory))
         .flag(Flags::READONLY)
+        .keys_found(memory_keys)
         .about("4.0.0", "A container for memory diagnostics commands."),
     CommandSpec::new("slowlog", -2, GROUP, Handler::Now(slowlog))
         .flag(Flags::ADMIN)
@@ -43,6 +45,12 @@ pub(crate) const COMMANDS: &[CommandSpec] = &[
         .flag(Flags::NO_SCRIPT)
         .about("1.0.0", "A container for debugging commands."),
 ];
+
+/// Only `MEMORY USAGE` is about a key.
+fn memory_keys(arguments: &[Bytes]) -> Vec<usize> {
+    let usage = arguments.get(1).is_some_and(|word| is(word, "usage")) && arguments.len() > 2;
+    usage.then_some(2).into_iter().collect()
+}
 
 fn time(call: &mut Call<'_>, _: &[Bytes]) -> Result<Reply, CommandError> {
     let ms = call.server.broker.clock().wall().as_ms();
@@ -69,9 +77,10 @@ fn wait(_: &mut Call<'_>, arguments: &[Bytes]) -> Result<Reply, CommandError> {
     Ok(Reply::Integer(0))
 }
 
-fn memory(_: &mut Call<'_>, arguments: &[Bytes]) -> Result<Reply, CommandError> {
+fn memory(call: &mut Call<'_>, arguments: &[Bytes]) -> Result<Reply, CommandError> {
     let subcommand = text(&arguments[1]).to_ascii_lowercase();
     match (subcommand.as_str(), &arguments[2..]) {
+        ("usage", [key, options @ ..]) => usage(call, key, options),
         ("doctor", []) => Ok(Reply::Verbatim(
             "Memory is bounded by the settings of the node; see its metrics.".to_owned(),
         )),
@@ -91,6 +100,26 @@ fn memory(_: &mut Call<'_>, arguments: &[Bytes]) -> Result<Reply, CommandError> 
             subcommand: text(&arguments[1]),
         }),
     }
+}
+
+/// What a key takes by the key space's own reckoning, but for what the allocator adds; of a stream,
+/// also what is kept in memory of its entries, which themselves are on the disk.
+fn usage(call: &mut Call<'_>, key: &Bytes, options: &[Bytes]) -> Result<Reply, CommandError> {
+    match options {
+        [] => {}
+        // Nothing is sampled: the sizes of all elements are known.
+        [word, count] if is(word, "samples") => {
+            if integer(count)? < 0 {
+                return Err(CommandError::Syntax);
+            }
+        }
+        _ => return Err(CommandError::Syntax),
+    }
+    let mut db = call.database();
+    let Some(bytes) = db.memory(key) else { return Ok(Reply::Null) };
+    let stream = db.stream(key).ok().flatten();
+    let index = stream.map_or(0, |stream| call.server.streams.index_bytes(topic_id(stream)));
+    Ok(Reply::count(bytes + index))
 }
 
 fn slowlog(call: &mut Call<'_>, arguments: &[Bytes]) -> Result<Reply, CommandError> {

@@ -5,9 +5,9 @@ use posthouse_keyspace::{
     Aggregate, Bound, Combine, LexBound, RangeBy, RangeQuery, WeightedKey, parse_float,
 };
 
-use super::keys_arguments::{members, numbered_indexes, numbered_keys, read, write};
+use super::keys_arguments::{members, numbered_indexes, numbered_keys, read, slices, write};
 use super::sorted_sets::GROUP;
-use crate::codec::Reply;
+use crate::codec::{Reply, parse_integer};
 use crate::commands::{integer, is};
 use crate::errors::CommandError;
 use crate::table::{Call, CommandSpec};
@@ -128,6 +128,14 @@ pub(crate) const COMMANDS: &[CommandSpec] = &[
     read("zdiff", -3, GROUP, ("6.2.0", "Returns the difference of sorted sets."), |call, args| {
         combine(call, args, Combine::Difference)
     })
+    .keys_found(|args| numbered_indexes(args, 1)),
+    read(
+        "zintercard",
+        -3,
+        GROUP,
+        ("7.0.0", "Returns the number of members of the intersect of multiple sorted sets."),
+        zintercard,
+    )
     .keys_found(|args| numbered_indexes(args, 1)),
     write("zunionstore", -4, GROUP, ("2.0.0", "Stores the union of sorted sets."), |call, args| {
         store(call, args, Combine::Union)
@@ -318,6 +326,18 @@ fn combine(call: &mut Call<'_>, args: &[Bytes], how: Combine) -> Answer {
     let protocol = call.client.protocol;
     let found = call.database().combine_scores(how, &combined.keys, combined.aggregate)?;
     Ok(members(found, combined.with_scores, protocol))
+}
+
+fn zintercard(call: &mut Call<'_>, args: &[Bytes]) -> Answer {
+    let (keys, options) = numbered_keys(&args[1..], "zintercard")?;
+    let limit = match options {
+        [] => 0,
+        [option, limit] if is(option, "limit") => parse_integer(limit)
+            .and_then(|limit| usize::try_from(limit).ok())
+            .ok_or_else(|| CommandError::said("ERR LIMIT can't be negative"))?,
+        _ => return Err(CommandError::Syntax),
+    };
+    Ok(Reply::count(call.database().shared_scores(&slices(keys), limit)?))
 }
 
 fn store(call: &mut Call<'_>, args: &[Bytes], how: Combine) -> Answer {

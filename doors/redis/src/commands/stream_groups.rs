@@ -1,8 +1,7 @@
 //! Consumer groups of streams: the broker's queues, whose owners are named consumers and whose locks
 //! never end by themselves.
 //!
-//! Not here: `XINFO STREAM … FULL`, and the counter `entries-read` with the `lag` that follows from
-//! it, which are answered with nothing.
+//! How many entries a group has read is counted while the node runs; see `streams/progress.rs`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,12 +18,14 @@ use posthouse_types::{Offset, PartitionIndex, Timestamp};
 use crate::codec::Reply;
 use crate::commands::{integer, is, text};
 use crate::errors::CommandError;
+use crate::notifications::Class;
 use crate::server::Server;
 use crate::streams::{Bound, Entry, Stream, StreamId};
 use crate::table::{Blocked, Call, CommandSpec, Flags, Handler, Outcome, Wait};
 
 use super::stream_arguments::Reading;
-use super::streams::{by_stream, entries, later, moved};
+use super::stream_full::count_or_null;
+use super::streams::{by_stream, entries, later, moved, turn};
 
 const GROUP: &str = "stream";
 
@@ -120,17 +121,22 @@ fn xgroup(call: &mut Call<'_>, arguments: &[Bytes]) -> Result<Outcome, CommandEr
     let rest = arguments[2..].to_vec();
     match (subcommand.as_str(), rest.len()) {
         ("create", 3..) => {
-            let make = group_options(&rest[3..])?;
-            Ok(later(async move { create(&server, db, &rest, make).await }))
+            let options = group_options(&rest[3..])?;
+            Ok(later(async move { create(&server, db, &rest, options).await }))
         }
         ("setid", 3..) => {
-            group_options(&rest[3..])?;
-            Ok(later(async move { set_id(&server, db, &rest).await }))
+            let (_, read) = group_options(&rest[3..])?;
+            Ok(later(async move { set_id(&server, db, &rest, read).await }))
         }
         ("destroy", 2) => Ok(later(async move {
             let place = Place::find(&server, db, &rest[0], &rest[1]).await.map_err(|_| no_key())?;
             match server.broker.queue_delete(&server.principal, &place.queue).await {
-                Ok(()) => Ok(Reply::Integer(1)),
+                Ok(()) => {
+                    place.stream.set_progress(&rest[1], None);
+                    server.streams.regroup();
+                    server.stream_event(db, &rest[0], "xgroup-destroy");
+                    Ok(Reply::Integer(1))
+                }
                 Err(QueueError::NotFound { .. }) => Ok(Reply::Integer(0)),
                 Err(error) => Err(error.into()),
             }
@@ -140,6 +146,9 @@ fn xgroup(call: &mut Call<'_>, arguments: &[Bytes]) -> Result<Outcome, CommandEr
             let broker = &server.broker;
             let made = broker.queue_owner_create(&server.principal, &place.queue, &rest[2]).await;
             let made = made.map_err(no_such_group(&rest[0], &rest[1]))?;
+            if made {
+                server.stream_event(db, &rest[0], "xgroup-createconsumer");
+            }
             Ok(Reply::Integer(made.into()))
         })),
         ("delconsumer", 3) => Ok(later(async move {
@@ -150,7 +159,10 @@ fn xgroup(call: &mut Call<'_>, arguments: &[Bytes]) -> Result<Outcome, CommandEr
                 .queue_owner_delete(&server.principal, &place.queue, &rest[2], discard)
                 .await
             {
-                Ok(held) => Ok(Reply::count(held)),
+                Ok(held) => {
+                    server.stream_event(db, &rest[0], "xgroup-delconsumer");
+                    Ok(Reply::count(held))
+                }
                 Err(QueueError::UnknownOwner { .. }) => Ok(Reply::Integer(0)),
                 Err(error) => Err(no_such_group(&rest[0], &rest[1])(error)),
             }
@@ -184,18 +196,20 @@ fn no_such_group(key: &Bytes, group: &Bytes) -> impl Fn(QueueError) -> CommandEr
     }
 }
 
-/// `MKSTREAM` and `ENTRIESREAD n`; the latter is accepted and not kept.
-fn group_options(mut rest: &[Bytes]) -> Result<bool, CommandError> {
-    let mut make = false;
+/// `MKSTREAM`, and `ENTRIESREAD n`, where -1 is not known.
+fn group_options(mut rest: &[Bytes]) -> Result<(bool, Option<u64>), CommandError> {
+    let (mut make, mut read) = (false, None);
     loop {
         rest = match rest {
-            [] => return Ok(make),
+            [] => return Ok((make, read)),
             [word, rest @ ..] if is(word, "mkstream") => {
                 make = true;
                 rest
             }
             [word, count, rest @ ..] if is(word, "entriesread") => {
-                if integer(count)? < -1 {
+                let count = integer(count)?;
+                read = u64::try_from(count).ok();
+                if count < -1 {
                     return Err(CommandError::said(
                         "ERR value for ENTRIESREAD must be positive or -1",
                     ));
@@ -221,7 +235,7 @@ async fn create(
     server: &Arc<Server>,
     db: DatabaseIndex,
     rest: &[Bytes],
-    make: bool,
+    (make, read): (bool, Option<u64>),
 ) -> Result<Reply, CommandError> {
     let (key, group) = (&rest[0], &rest[1]);
     let stream = if make {
@@ -238,7 +252,11 @@ async fn create(
         dead_letter: None,
     };
     match server.broker.queue_create(&server.principal, &queue, start, config).await {
-        Ok(()) => Ok(Reply::OK),
+        Ok(()) => {
+            stream.set_progress(group, read);
+            server.stream_event(db, key, "xgroup-create");
+            Ok(Reply::OK)
+        }
         Err(QueueError::Exists { .. }) => {
             Err(CommandError::said("BUSYGROUP Consumer Group name already exists"))
         }
@@ -250,6 +268,7 @@ async fn set_id(
     server: &Arc<Server>,
     db: DatabaseIndex,
     rest: &[Bytes],
+    read: Option<u64>,
 ) -> Result<Reply, CommandError> {
     let place = Place::find(server, db, &rest[0], &rest[1]).await.map_err(|_| no_key())?;
     let start = beginning(&place.stream, &rest[2])?;
@@ -257,6 +276,8 @@ async fn set_id(
     let change = QueueChange { config: None, position };
     let set = server.broker.queue_set(&server.principal, &place.queue, change).await;
     set.map_err(no_such_group(&rest[0], &rest[1]))?;
+    place.stream.set_progress(&rest[1], read);
+    server.stream_event(db, &rest[0], "xgroup-setid");
     Ok(Reply::OK)
 }
 
@@ -266,8 +287,13 @@ fn xreadgroup(call: &mut Call<'_>, arguments: &[Bytes]) -> Result<Outcome, Comma
     let waits = reading.block.filter(|_| !call.in_transaction);
     let work = async move {
         let (group, consumer) = reading.group.clone().unwrap_or_default();
-        let mut made = server.streams.made();
+        let mut bindings = server.keys.stream_bindings();
+        let mut groups = server.streams.regrouped();
+        let mut waited = false;
         loop {
+            let turn = turn(&server, waits.is_none()).await;
+            bindings.mark_unchanged();
+            groups.mark_unchanged();
             let mut answer = Vec::new();
             let mut streams = Vec::new();
             for (key, id) in &reading.streams {
@@ -278,13 +304,22 @@ fn xreadgroup(call: &mut Call<'_>, arguments: &[Bytes]) -> Result<Outcome, Comma
                         text(&group)
                     ))
                 };
-                let place = Place::find(&server, db, key, &group).await.map_err(|_| missing())?;
+                let place = match Place::find(&server, db, key, &group).await {
+                    Ok(place) => place,
+                    Err(_) if waited => return Err(no_longer("stream key")),
+                    Err(CommandError::WrongType) => return Err(CommandError::WrongType),
+                    Err(_) => return Err(missing()),
+                };
+                note_consumer(&place, (db, key), &consumer).await;
                 let read = if &id[..] == b">" {
                     newest(&place, &consumer, &reading).await
                 } else {
                     history(&place, &consumer, StreamId::parse(id, 0)?, reading.count).await
                 };
                 let read = read.map_err(|error| match error {
+                    CommandError::NoGroup if waited => CommandError::said(
+                        "NOGROUP the consumer group this client was blocked on no longer exists",
+                    ),
                     CommandError::NoGroup => missing(),
                     other => other,
                 })?;
@@ -299,7 +334,12 @@ fn xreadgroup(call: &mut Call<'_>, arguments: &[Bytes]) -> Result<Outcome, Comma
             if waits.is_none() {
                 return Ok(Reply::NullArray);
             }
-            moved(&streams, &mut made).await;
+            drop(turn);
+            waited = true;
+            tokio::select! {
+                () = moved(&streams, &mut bindings) => {}
+                _ = groups.changed() => {}
+            }
         }
     };
     match waits {
@@ -310,6 +350,23 @@ fn xreadgroup(call: &mut Call<'_>, arguments: &[Bytes]) -> Result<Outcome, Comma
             Ok(Outcome::Blocked(Blocked { wait, timeout, on_timeout: Reply::NullArray }))
         }
         None => Ok(later(work)),
+    }
+}
+
+/// What a client that waits is told when what it waits for is gone.
+fn no_longer(what: &str) -> CommandError {
+    CommandError::Said(format!("UNBLOCKED the {what} no longer exists"))
+}
+
+/// Makes a consumer that is new known before it reads, where somebody is told of it.
+async fn note_consumer(place: &Place, (db, key): (DatabaseIndex, &Bytes), consumer: &Bytes) {
+    let server = &place.server;
+    if !server.keys.notifications.want(Class::STREAM) {
+        return;
+    }
+    let made = server.broker.queue_owner_create(&server.principal, &place.queue, consumer).await;
+    if matches!(made, Ok(true)) {
+        server.stream_event(db, key, "xgroup-createconsumer");
     }
 }
 
@@ -328,7 +385,9 @@ async fn newest(
     let acquired = server.broker.queue_acquire(&server.principal, &place.queue, acquire).await?;
     place.stream.follow().await?;
     let entry = |acquired: &posthouse_broker::Acquired| place.stream.entry(&acquired.record);
-    Ok(acquired.iter().filter_map(entry).collect())
+    let read: Vec<Entry> = acquired.iter().filter_map(entry).collect();
+    place.stream.advance(&place.queue.group, read.iter().map(|entry| entry.id));
+    Ok(read)
 }
 
 /// Entries that the consumer was given and has not acknowledged.
@@ -504,6 +563,7 @@ fn xclaim(call: &mut Call<'_>, arguments: &[Bytes]) -> Result<Outcome, CommandEr
     let (key, group) = (arguments[1].clone(), arguments[2].clone());
     Ok(later(async move {
         let place = Place::find(&server, db, &key, &group).await?;
+        note_consumer(&place, (db, &key), &transfer.to).await;
         let there = ids.iter().filter_map(|id| place.stream.offset(*id)).map(record);
         transfer.ids = there.collect();
         let (claimed, _) = claim(&place, &transfer).await.map_err(refused(&key, &group))?;
@@ -575,6 +635,7 @@ fn xautoclaim(call: &mut Call<'_>, arguments: &[Bytes]) -> Result<Outcome, Comma
         let place = Place::find(&server, db, &key, &group).await?;
         let found = place.pending(PendingQuery::default()).await.map_err(refused(&key, &group))?;
         let mut found = found.into_iter().filter(|(id, _)| *id >= start);
+        note_consumer(&place, (db, &key), &consumer).await;
         let mut transfer = Transfer::new(Vec::new(), consumer);
         transfer.min_idle = min_idle;
         if ids_only {
@@ -609,13 +670,14 @@ pub(super) fn groups(call: &Call<'_>, key: Bytes) -> Outcome {
             let described = server.broker.queue_describe(&server.principal, &queue).await?;
             let next = described.partitions.first().map_or(Offset::ZERO, |first| first.next);
             let last = stream.last_below(next);
+            let (read, lag) = stream.progress(&queue.group, last);
             groups.push(Reply::Map(vec![
                 (Reply::text("name"), Reply::Bulk(group.group)),
                 (Reply::text("consumers"), Reply::count(group.owners)),
                 (Reply::text("pending"), Reply::count(group.pending)),
                 (Reply::text("last-delivered-id"), Reply::bulk(last.to_string())),
-                (Reply::text("entries-read"), Reply::Null),
-                (Reply::text("lag"), Reply::count(stream.count_from(next))),
+                (Reply::text("entries-read"), count_or_null(read)),
+                (Reply::text("lag"), count_or_null(lag)),
             ]));
         }
         Ok(Reply::Array(groups))

@@ -9,8 +9,9 @@ use crate::commands::text;
 use crate::errors::CommandError;
 use crate::table::{Call, CommandSpec, Flags, Handler, Outcome};
 
-use super::stream_groups;
+use super::stream_full::{heading, pair};
 use super::streams::later;
+use super::{stream_full, stream_groups};
 
 pub(crate) const COMMANDS: &[CommandSpec] =
     &[CommandSpec::new("xinfo", -2, "stream", Handler::After(xinfo))
@@ -26,10 +27,14 @@ fn xinfo(call: &mut Call<'_>, arguments: &[Bytes]) -> Result<Outcome, CommandErr
         ("consumers", [key, group]) => {
             Ok(stream_groups::consumers(call, key.clone(), group.clone()))
         }
-        ("stream", [_, ..]) => Err(CommandError::Syntax),
+        ("stream", [key, options @ ..]) if !options.is_empty() => {
+            stream_full::full(call, key.clone(), options)
+        }
         ("help", []) => Ok(Outcome::Reply(Reply::Array(vec![
             Reply::Simple("XINFO <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"),
-            Reply::Simple("CONSUMERS <key> <groupname>, GROUPS <key>, STREAM <key>, HELP"),
+            Reply::Simple(
+                "CONSUMERS <key> <groupname>, GROUPS <key>, STREAM <key> [FULL [COUNT <count>]], HELP",
+            ),
         ]))),
         ("stream" | "groups" | "consumers" | "help", _) => {
             Err(CommandError::Arity(format!("xinfo|{subcommand}")))
@@ -59,19 +64,10 @@ fn stream(call: &Call<'_>, key: Bytes) -> Outcome {
         }
         let newest = ends.pop().unwrap_or(Reply::NullArray);
         let first = ends.pop().unwrap_or(Reply::NullArray);
-        let id = |id: crate::streams::StreamId| Reply::bulk(id.to_string());
-        let added = i64::try_from(summary.added).unwrap_or(i64::MAX);
-        Ok(Reply::Map(vec![
-            (Reply::text("length"), Reply::count(summary.len)),
-            (Reply::text("radix-tree-keys"), Reply::count(summary.len.div_ceil(100))),
-            (Reply::text("radix-tree-nodes"), Reply::count(summary.len.div_ceil(100) + 1)),
-            (Reply::text("last-generated-id"), id(summary.last)),
-            (Reply::text("max-deleted-entry-id"), id(summary.deleted)),
-            (Reply::text("entries-added"), Reply::Integer(added)),
-            (Reply::text("recorded-first-entry-id"), id(summary.first.unwrap_or_default())),
-            (Reply::text("groups"), Reply::count(groups)),
-            (Reply::text("first-entry"), first),
-            (Reply::text("last-entry"), newest),
-        ]))
+        let mut parts = heading(&stream);
+        parts.push(pair("groups", Reply::count(groups)));
+        parts.push(pair("first-entry", first));
+        parts.push(pair("last-entry", newest));
+        Ok(Reply::Map(parts))
     })
 }

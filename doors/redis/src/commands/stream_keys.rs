@@ -1,88 +1,86 @@
-//! Streams as keys: the same name is never a stream and another type, and the commands that ask
-//! about any key, or delete it, know streams as well.
+//! Topics of other doors, by their names.
 //!
-//! Streams are not counted by `DBSIZE`, not listed by `KEYS` and `SCAN`, not emptied by `FLUSHALL`,
-//! and do not expire: they are topics, which other doors use too.
-
-use std::sync::Arc;
+//! A stream that was made here is a key like any other. A topic that was not can be used as a stream,
+//! too: it exists, it is of type `stream`, and its name cannot be used for a key of another type. But
+//! no key holds it, so it is not listed, not counted, does not expire and is not flushed; and what
+//! would delete or rename it is refused, because other programs rely on it.
 
 use bytes::Bytes;
-use futures::future::BoxFuture;
 
 use crate::codec::Reply;
-use crate::commands::run;
+use crate::commands::{run_handler, text};
 use crate::errors::CommandError;
-use crate::streams::topic_name;
 use crate::table::{Call, CommandSpec, Outcome};
 
 /// Groups whose commands want keys of a type that is not a stream.
 const OTHER_TYPES: &[&str] =
     &["string", "bitmap", "hash", "list", "set", "sorted-set", "hyperloglog"];
 
-/// Answers a command as far as streams are concerned; `None` when they are not.
+/// Commands that would delete a topic, or let it expire, or give it another name.
+const WOULD_CHANGE: &[&str] = &[
+    "del",
+    "unlink",
+    "expire",
+    "pexpire",
+    "expireat",
+    "pexpireat",
+    "persist",
+    "rename",
+    "renamenx",
+    "move",
+    "restore",
+];
+
+/// Answers a command as far as other doors' topics are concerned; `None` when they are not.
 pub(super) fn intercept(
     call: &mut Call<'_>,
     spec: &CommandSpec,
     arguments: &[Bytes],
 ) -> Option<Outcome> {
-    if spec.group == "stream" {
-        let mut keys = spec.key_indexes(arguments).into_iter();
-        let taken =
-            keys.any(|at| arguments.get(at).is_some_and(|key| call.database().kind(key).is_some()));
-        return taken.then(|| Outcome::Reply(CommandError::WrongType.into()));
-    }
-    let by_name = matches!(spec.name, "del" | "unlink" | "exists" | "type");
-    if !by_name && !OTHER_TYPES.contains(&spec.group) {
+    let by_type = OTHER_TYPES.contains(&spec.group);
+    let changes = WOULD_CHANGE.contains(&spec.name);
+    let asks = matches!(spec.name, "exists" | "touch" | "type");
+    if !by_type && !changes && !asks {
         return None;
     }
-    let (streams, others): (Vec<Bytes>, Vec<Bytes>) = spec
-        .key_indexes(arguments)
+    let indexes = spec.key_indexes(arguments);
+    let mut foreign = indexes
         .into_iter()
-        .filter_map(|at| arguments.get(at).cloned())
-        .partition(|key| is_stream(call, key));
-    if streams.is_empty() {
-        return None;
+        .filter(|at| arguments.get(*at).is_some_and(|key| is_foreign(call, key)));
+    let first = foreign.next()?;
+    if changes {
+        let name = text(&arguments[first]);
+        return Some(refuse(&name));
     }
-    if !by_name {
+    if by_type {
         return Some(Outcome::Reply(CommandError::WrongType.into()));
     }
     if spec.name == "type" {
         return Some(Outcome::Reply(Reply::Simple("stream")));
     }
-    let mut count = 0;
-    if !others.is_empty() {
-        let name = arguments.first().cloned().into_iter();
-        let rest: Vec<Bytes> = name.chain(others).collect();
-        match run(call, spec, &rest) {
-            Outcome::Reply(Reply::Integer(others)) => count = others,
-            other => return Some(other),
-        }
-    }
-    if spec.name == "exists" {
-        let streams = i64::try_from(streams.len()).unwrap_or(i64::MAX);
-        return Some(Outcome::Reply(Reply::Integer(count + streams)));
-    }
-    Some(Outcome::Later(delete(call, streams, count)))
-}
-
-fn is_stream(call: &Call<'_>, key: &[u8]) -> bool {
-    if call.client.db.get() == 0 {
-        return call.server.broker.has_topic(key);
-    }
-    topic_name(call.client.db, key).is_ok_and(|name| call.server.broker.has_topic(name.as_bytes()))
-}
-
-/// Deletes streams with their topics; a name that is given twice is counted once.
-fn delete(call: &Call<'_>, streams: Vec<Bytes>, count: i64) -> BoxFuture<'static, Reply> {
-    let (server, db) = (Arc::clone(call.server), call.client.db);
-    Box::pin(async move {
-        let mut count = count;
-        for key in streams {
-            match server.delete_stream(db, &key).await {
-                Ok(deleted) => count += i64::from(deleted),
-                Err(error) => return error.into(),
-            }
-        }
-        Reply::Integer(count)
+    let count = 1 + i64::try_from(foreign.count()).unwrap_or(i64::MAX);
+    // No key has the name of such a topic, so those that the command itself finds are others.
+    Some(match run_handler(call, spec, arguments) {
+        Outcome::Reply(Reply::Integer(others)) => Outcome::Reply(Reply::Integer(others + count)),
+        other => other,
     })
+}
+
+fn refuse(name: &str) -> Outcome {
+    Outcome::Reply(Reply::Error(format!(
+        "ERR '{name}' is a topic that was not made by this door, and other programs may use it: see `posthouse topic`"
+    )))
+}
+
+/// Whether a name is that of a topic, and no key's.
+fn is_foreign(call: &mut Call<'_>, key: &[u8]) -> bool {
+    let db = call.client.db;
+    if db.get() == 0 && !call.server.broker.has_topic(key) {
+        return false;
+    }
+    if call.database().exists(key) {
+        return false;
+    }
+    let server = call.server;
+    server.foreign_topic(call.keys().keyspace(), db, key).is_some()
 }

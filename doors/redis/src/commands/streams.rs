@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::future::{BoxFuture, FutureExt, select_all};
+use posthouse_keyspace::DatabaseIndex;
 use posthouse_log::Ticket;
+use tokio::sync::OwnedRwLockReadGuard;
 
 use crate::codec::Reply;
 use crate::commands::{integer, is};
@@ -81,10 +83,12 @@ fn xadd(call: &mut Call<'_>, arguments: &[Bytes]) -> Result<Outcome, CommandErro
     let (key, db) = (arguments[1].clone(), call.client.db);
     let (add, make) = parse_add(arguments)?;
     let server = Arc::clone(call.server);
+    let trims = add.trim.is_some();
     // The usual case: the stream is known, and the id follows from nothing that has to be read.
     let known = server.stream(db, &key).now_or_never().transpose()?.flatten();
     if let Some(stream) = known.filter(|stream| stream.takes_at_once(add.id)) {
         let (id, ticket) = stream.add(&server, &add)?;
+        told(&server, db, &key, trims);
         return Ok(Outcome::Accepted(Box::pin(added(id, ticket))));
     }
     Ok(later(async move {
@@ -97,8 +101,16 @@ fn xadd(call: &mut Call<'_>, arguments: &[Bytes]) -> Result<Outcome, CommandErro
             }
         };
         let (id, ticket) = stream.add(&server, &add)?;
+        told(&server, db, &key, trims);
         Ok(added(id, ticket).await)
     }))
+}
+
+fn told(server: &Server, db: DatabaseIndex, key: &Bytes, trims: bool) {
+    server.stream_event(db, key, "xadd");
+    if trims {
+        server.stream_event(db, key, "xtrim");
+    }
 }
 
 async fn added(id: StreamId, ticket: Ticket) -> Reply {
@@ -164,12 +176,18 @@ fn xread(call: &mut Call<'_>, arguments: &[Bytes]) -> Result<Outcome, CommandErr
     let in_transaction = call.in_transaction;
     let work = async move {
         let mut starts: Vec<Option<StreamId>> = Vec::new();
-        let mut made = server.streams.made();
+        let mut bindings = server.keys.stream_bindings();
+        let mut waited = false;
         loop {
-            made.mark_unchanged();
+            let turn = turn(&server, in_transaction).await;
+            bindings.mark_unchanged();
             let mut streams = Vec::new();
             for (key, _) in &reading.streams {
-                streams.push(server.followed(db, key).await?);
+                streams.push(match server.followed(db, key).await {
+                    // Whoever waits for a stream waits on while the key is something else.
+                    Err(CommandError::WrongType) if waited => None,
+                    found => found?,
+                });
             }
             if starts.is_empty() {
                 let ids = reading.streams.iter().map(|(_, id)| id);
@@ -190,7 +208,9 @@ fn xread(call: &mut Call<'_>, arguments: &[Bytes]) -> Result<Outcome, CommandErr
             if block.is_none() || in_transaction {
                 return Ok(Reply::NullArray);
             }
-            moved(&streams, &mut made).await;
+            drop(turn);
+            waited = true;
+            moved(&streams, &mut bindings).await;
         }
     };
     match block {
@@ -202,6 +222,17 @@ fn xread(call: &mut Call<'_>, arguments: &[Bytes]) -> Result<Outcome, CommandErr
         }
         _ => Ok(later(work)),
     }
+}
+
+/// Keeps transactions on streams out while a client that has waited looks for entries.
+pub(super) async fn turn(
+    server: &Server,
+    in_transaction: bool,
+) -> Option<OwnedRwLockReadGuard<()>> {
+    if in_transaction {
+        return None;
+    }
+    Some(Arc::clone(&server.streams.turns).read_owned().await)
 }
 
 /// The first id that is wanted; `None` when there can be none above it.
@@ -220,10 +251,10 @@ pub(super) fn by_stream(answer: Vec<(Reply, Reply)>) -> Reply {
     Reply::PairedMap(answer)
 }
 
-/// Waits until one of the streams may have something new, or one that is not there yet may be.
+/// Waits until one of the streams may have something new, or a key may hold another stream.
 pub(super) async fn moved(
     streams: &[Option<Arc<Stream>>],
-    made: &mut tokio::sync::watch::Receiver<u64>,
+    bindings: &mut tokio::sync::watch::Receiver<u64>,
 ) {
     /// A stream that another door makes is noticed by looking for it.
     const LOOK_AGAIN: std::time::Duration = std::time::Duration::from_millis(200);
@@ -233,27 +264,28 @@ pub(super) async fn moved(
     }
     if streams.iter().any(Option::is_none) {
         waits.push(Box::pin(tokio::time::sleep(LOOK_AGAIN)));
-        waits.push(Box::pin(made.changed().map(drop)));
     }
+    waits.push(Box::pin(bindings.changed().map(drop)));
     select_all(waits).await;
 }
 
 fn xdel(call: &mut Call<'_>, arguments: &[Bytes]) -> Result<Outcome, CommandError> {
     let ids =
         arguments[2..].iter().map(|id| StreamId::parse(id, 0)).collect::<Result<Vec<_>, _>>()?;
-    change(call, &arguments[1], move |server, stream| stream.delete(server, &ids))
+    change(call, &arguments[1], "xdel", move |server, stream| stream.delete(server, &ids))
 }
 
 fn xtrim(call: &mut Call<'_>, arguments: &[Bytes]) -> Result<Outcome, CommandError> {
     let (trim, rest) = parse_trim(&arguments[2..])?;
     let (Some(trim), []) = (trim, rest) else { return Err(CommandError::Syntax) };
-    change(call, &arguments[1], move |server, stream| stream.trim(server, trim))
+    change(call, &arguments[1], "xtrim", move |server, stream| stream.trim(server, trim))
 }
 
 /// Removes entries, and answers with how many once that is durable.
 fn change(
     call: &Call<'_>,
     key: &Bytes,
+    event: &'static str,
     remove: impl FnOnce(&Server, &Stream) -> Result<(usize, Option<Ticket>), CommandError>
     + Send
     + 'static,
@@ -263,6 +295,7 @@ fn change(
         let Some(stream) = server.followed(db, &key).await? else { return Ok(Reply::Integer(0)) };
         let (count, ticket) = remove(&server, &stream)?;
         if let Some(ticket) = ticket {
+            server.stream_event(db, &key, event);
             ticket.durable().await?;
         }
         Ok(Reply::count(count))
@@ -297,7 +330,9 @@ fn xsetid(call: &mut Call<'_>, arguments: &[Bytes]) -> Result<Outcome, CommandEr
     let (server, key, db) = (Arc::clone(call.server), arguments[1].clone(), call.client.db);
     Ok(later(async move {
         let stream = server.followed(db, &key).await?.ok_or(CommandError::NoSuchKey)?;
-        stream.set_id(&server, last, added, deleted)?.durable().await?;
+        let ticket = stream.set_id(&server, last, added, deleted)?;
+        server.stream_event(db, &key, "xsetid");
+        ticket.durable().await?;
         Ok(Reply::OK)
     }))
 }

@@ -54,7 +54,25 @@ fn exec(call: &mut Call<'_>, _: &[Bytes]) -> Result<Outcome, CommandError> {
     if changed {
         return Ok(Outcome::Reply(Reply::NullArray));
     }
+    for command in &transaction.queued {
+        still_allowed(call, command.spec).map_err(|error| abort(call, &error))?;
+    }
     Ok(Outcome::Execute(transaction.queued))
+}
+
+/// Ends a transaction because of an error; gives the error that says so.
+pub(super) fn abort(call: &mut Call<'_>, error: &CommandError) -> CommandError {
+    call.client.end_transaction();
+    forget_watches(call);
+    CommandError::Said(format!("EXECABORT Transaction discarded because of: {error}"))
+}
+
+/// What could be queued may be refused by now: there is less memory, or the log has failed.
+fn still_allowed(call: &mut Call<'_>, spec: &CommandSpec) -> Result<(), CommandError> {
+    if spec.flags.has(Flags::WRITE) && call.keys().has_failed() {
+        return Err(CommandError::KeysFailed);
+    }
+    call.server.check_memory(spec)
 }
 
 fn discard(call: &mut Call<'_>, _: &[Bytes]) -> Result<Reply, CommandError> {

@@ -44,7 +44,8 @@ impl Keys {
 
     fn tick(&self) {
         loop {
-            let mut guard = self.lock();
+            // A script may hold the keys for long; a thread that waited for it would serve nobody.
+            let Some(mut guard) = self.try_lock() else { return };
             let now = guard.now();
             let removed = guard.keyspace().expire_some(now, EXPIRED_PER_STEP);
             guard.release();
@@ -52,7 +53,9 @@ impl Keys {
                 break;
             }
         }
-        self.inner.lock().write(self);
+        if let Some(mut inner) = self.inner.try_lock() {
+            inner.write(self);
+        }
     }
 
     /// Writes every key, step by step, and forgets the changes that led to them.

@@ -1,5 +1,6 @@
 //! Keys that have been taken, and what happens when they are given back.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -11,6 +12,7 @@ use tokio::sync::oneshot;
 
 use super::{Inner, Keys, KeysDurability, PENDING_BYTES_MAX, Waiter};
 use crate::codec::Reply;
+use crate::notifications::{self, KeyEvent};
 use crate::table;
 
 /// The keys, held by one command or one transaction. Give them back by [`KeysGuard::release`].
@@ -18,6 +20,8 @@ pub(crate) struct KeysGuard<'a> {
     keys: &'a Keys,
     inner: MutexGuard<'a, Inner>,
     now: Timestamp,
+    /// To be told of when the keys are given back.
+    events: Vec<KeyEvent>,
 }
 
 /// A wait for the disk.
@@ -26,7 +30,12 @@ pub(crate) type Settled = BoxFuture<'static, Result<(), DurabilityError>>;
 impl<'a> KeysGuard<'a> {
     pub(super) fn new(keys: &'a Keys) -> KeysGuard<'a> {
         let inner = keys.inner.lock();
-        KeysGuard { keys, inner, now: keys.clock.wall() }
+        KeysGuard { keys, inner, now: keys.clock.wall(), events: Vec::new() }
+    }
+
+    pub(super) fn try_new(keys: &'a Keys) -> Option<KeysGuard<'a>> {
+        let inner = keys.inner.try_lock()?;
+        Some(KeysGuard { keys, inner, now: keys.clock.wall(), events: Vec::new() })
     }
 
     /// The moment at which everything happens while the keys are held.
@@ -34,9 +43,27 @@ impl<'a> KeysGuard<'a> {
         self.now
     }
 
+    /// Whether the log takes no more.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.inner.failed
+    }
+
     /// All databases.
     pub(crate) fn keyspace(&mut self) -> &mut Keyspace {
         &mut self.inner.keyspace
+    }
+
+    /// Names what a command has done, for those who are notified.
+    pub(crate) fn name_events(&mut self, command: &str, arguments: &[bytes::Bytes]) {
+        if self.inner.keyspace.has_notices() {
+            let notices = self.inner.keyspace.take_notices();
+            self.events.extend(notifications::named(command, arguments, notices));
+        }
+    }
+
+    /// Adds an event that is no change of keys.
+    pub(crate) fn add_event(&mut self, event: KeyEvent) {
+        self.events.push(event);
     }
 
     /// One database, at this moment.
@@ -65,6 +92,11 @@ impl<'a> KeysGuard<'a> {
     /// `Some` when whoever saw the keys has to wait for the disk before it tells anyone.
     pub(crate) fn release(mut self) -> Option<Settled> {
         self.serve_waiting();
+        self.name_events("", &[]);
+        for event in &self.events {
+            // Under the lock, so that everybody hears of changes in the order in which they were made.
+            self.keys.notifications.publish(event);
+        }
         let effects = self.inner.keyspace.take_effects();
         for effect in &effects {
             effect.encode(&mut self.inner.pending);
@@ -74,6 +106,8 @@ impl<'a> KeysGuard<'a> {
         if always || self.inner.pending.len() >= PENDING_BYTES_MAX {
             self.inner.write(keys);
         }
+        self.tell_of_streams();
+        keys.memory.store(self.inner.keyspace.memory(), Ordering::Relaxed);
         if self.inner.snapshot_due() {
             keys.wake.notify_one();
         }
@@ -81,6 +115,17 @@ impl<'a> KeysGuard<'a> {
         let settled = !always || keys.log.ends().durable_end >= until;
         drop(self.inner);
         if settled { None } else { Some(keys.durable(until)) }
+    }
+
+    fn tell_of_streams(&self) {
+        let bindings = self.inner.keyspace.stream_bindings();
+        if *self.keys.bindings.borrow() == bindings {
+            return;
+        }
+        self.keys.bindings.send_replace(bindings);
+        if self.inner.keyspace.has_doomed_streams() {
+            self.keys.doomed.notify_one();
+        }
     }
 
     fn serve_waiting(&mut self) {

@@ -15,7 +15,7 @@ mod recovery;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -25,11 +25,12 @@ use posthouse_keyspace::{ClientId, Keyspace, Served};
 use posthouse_log::{AppendError, DurabilityError, Log};
 use posthouse_record::{BatchBuilder, Compression};
 use posthouse_types::{Clock, Offset};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, oneshot, watch};
 
 use crate::codec::Reply;
+use crate::notifications::Notifications;
 
-pub(crate) use guard::KeysGuard;
+pub(crate) use guard::{KeysGuard, Settled};
 
 /// How often changes are written that nobody waits for.
 pub(crate) const FLUSH_INTERVAL: Duration = Duration::from_millis(100);
@@ -78,6 +79,13 @@ pub(crate) struct Keys {
     always: AtomicBool,
     /// Wakes the background task: a snapshot may be due.
     wake: Notify,
+    /// Wakes whoever deletes the topics of streams that no key holds any more.
+    pub(crate) doomed: Notify,
+    /// Counts the times that a key holds another stream than before.
+    bindings: watch::Sender<u64>,
+    /// What the keys took when they were last let go.
+    memory: AtomicUsize,
+    pub(crate) notifications: Notifications,
 }
 
 /// What the lock guards.
@@ -122,13 +130,38 @@ impl Keys {
             waiters: HashMap::new(),
             failed: false,
         };
-        let always = AtomicBool::new(durability == KeysDurability::Always);
-        Ok(Arc::new(Keys { inner: Mutex::new(inner), log, clock, always, wake: Notify::new() }))
+        let memory = AtomicUsize::new(inner.keyspace.memory());
+        let bindings = watch::Sender::new(inner.keyspace.stream_bindings());
+        Ok(Arc::new(Keys {
+            inner: Mutex::new(inner),
+            log,
+            clock,
+            always: AtomicBool::new(durability == KeysDurability::Always),
+            wake: Notify::new(),
+            doomed: Notify::new(),
+            bindings,
+            memory,
+            notifications: Notifications::new(broker),
+        }))
     }
 
     /// Takes the keys, for one command or one transaction.
     pub(crate) fn lock(&self) -> KeysGuard<'_> {
         KeysGuard::new(self)
+    }
+
+    /// Takes the keys for some work, and gives them back. Whoever hears of what was done does not
+    /// wait for the disk.
+    pub(crate) fn with<T>(&self, work: impl FnOnce(&mut KeysGuard<'_>) -> T) -> T {
+        let mut keys = self.lock();
+        let done = work(&mut keys);
+        keys.release();
+        done
+    }
+
+    /// Takes the keys unless someone else has them.
+    pub(crate) fn try_lock(&self) -> Option<KeysGuard<'_>> {
+        KeysGuard::try_new(self)
     }
 
     /// Takes a client out of those who wait, because its time is over or it is gone. Its answer may
@@ -138,6 +171,24 @@ impl Keys {
         let mut inner = self.inner.lock();
         inner.keyspace.stop_waiting(client);
         inner.waiters.remove(&client);
+    }
+
+    /// Bytes that all keys take, but for what the allocator adds.
+    pub(crate) fn memory(&self) -> usize {
+        self.memory.load(Ordering::Relaxed)
+    }
+
+    /// Tells whenever a key holds another stream than before, or none any more.
+    pub(crate) fn stream_bindings(&self) -> watch::Receiver<u64> {
+        self.bindings.subscribe()
+    }
+
+    /// Sets what clients are notified of; `None` where a letter means nothing.
+    pub(crate) fn notify_of(&self, letters: &str) -> Option<()> {
+        let mut inner = self.inner.lock();
+        self.notifications.set(letters)?;
+        inner.keyspace.note_changes(self.notifications.are_wanted());
+        Some(())
     }
 
     /// When commands that change keys are answered.

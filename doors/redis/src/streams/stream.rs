@@ -20,6 +20,7 @@ use posthouse_types::{LeaderEpoch, Offset, PartitionIndex, Timestamp};
 
 use super::StreamId;
 use super::index::Index;
+use super::progress::Progress;
 use super::record::{self, Draft, Entry};
 use crate::errors::CommandError;
 use crate::server::Server;
@@ -27,6 +28,9 @@ use crate::server::Server;
 /// LIMIT: stored bytes read at a time, and what one batch may expand to.
 const READ_BYTES: usize = 1 << 20;
 const EXPANDED_BYTES_MAX: usize = 64 << 20;
+
+/// What the index keeps of an entry: two map entries with an id and an offset each.
+const INDEX_BYTES_PER_ENTRY: usize = 100;
 
 /// Entries that `~` may leave, as many as Redis keeps in one node.
 const ROUGHLY: usize = 100;
@@ -36,6 +40,7 @@ pub(crate) struct Stream {
     pub(crate) topic: TopicRef,
     pub(crate) log: Arc<dyn Log>,
     state: Mutex<State>,
+    progress: Mutex<Progress>,
     /// Held by whoever brings the index up to date.
     following: tokio::sync::Mutex<()>,
 }
@@ -92,7 +97,7 @@ impl Stream {
     /// A stream of which nothing is known yet.
     pub(super) fn new(topic: TopicRef, log: Arc<dyn Log>) -> Stream {
         let following = tokio::sync::Mutex::default();
-        Stream { topic, log, state: Mutex::default(), following }
+        Stream { topic, log, state: Mutex::default(), progress: Mutex::default(), following }
     }
 
     /// Whether an entry may be added without reading first: what is known reaches the ids given out.
@@ -124,9 +129,33 @@ impl Stream {
         below.map_or(StreamId::MIN, |(_, id)| *id)
     }
 
-    /// How many entries there are from an offset on.
-    pub(crate) fn count_from(&self, offset: Offset) -> usize {
-        self.state.lock().index.by_offset.range(offset..).count()
+    /// How many entries a group has read, and how many it has not, as far as that is known; `last`
+    /// is the last that it was given.
+    pub(crate) fn progress(&self, group: &Bytes, last: StreamId) -> (Option<u64>, Option<u64>) {
+        let state = self.state.lock();
+        self.progress.lock().of(group, &state.index, last)
+    }
+
+    /// A group begins, or goes on elsewhere.
+    pub(crate) fn set_progress(&self, group: &Bytes, read: Option<u64>) {
+        self.progress.lock().set(group, read);
+    }
+
+    /// A group was given entries.
+    pub(crate) fn advance(&self, group: &Bytes, ids: impl Iterator<Item = StreamId>) {
+        let state = self.state.lock();
+        let mut progress = self.progress.lock();
+        ids.for_each(|id| progress.advance(group, &state.index, id));
+    }
+
+    /// The first entry from an offset on.
+    pub(crate) fn first_from(&self, offset: Offset) -> Option<StreamId> {
+        self.state.lock().index.by_offset.range(offset..).next().map(|(_, id)| *id)
+    }
+
+    /// Bytes that the index takes, roughly.
+    pub(crate) fn index_bytes(&self) -> usize {
+        self.state.lock().index.by_id.len() * INDEX_BYTES_PER_ENTRY
     }
 
     /// Brings what is known up to what is durable now.
@@ -182,6 +211,25 @@ impl Stream {
             state.cut_below(below);
         }
         Ok((id, appended.ticket))
+    }
+
+    /// Adds entries that have their ids already, in order; an entry whose fields are gone has none.
+    pub(crate) fn restate(
+        &self,
+        server: &Server,
+        entries: &[Entry],
+    ) -> Result<Ticket, CommandError> {
+        let state = self.state.lock();
+        let draft = |entry: &Entry| {
+            let fields = entry.fields.iter().flatten();
+            let flat: Vec<Bytes> =
+                fields.flat_map(|(name, value)| [name.clone(), value.clone()]).collect();
+            Draft::entry(Some(entry.id), &flat)
+        };
+        let drafts = entries.iter().map(draft).collect();
+        let appended = self.append(server, server.broker.clock().wall(), drafts)?;
+        drop(state);
+        Ok(appended.ticket)
     }
 
     /// Removes entries by name; gives how many there were.

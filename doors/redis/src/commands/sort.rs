@@ -1,0 +1,87 @@
+//! `SORT`.
+
+use bytes::Bytes;
+use posthouse_keyspace::SortQuery;
+
+use super::keys_arguments::{bulk_or_null, read, write};
+use crate::codec::Reply;
+use crate::commands::{integer, is};
+use crate::errors::CommandError;
+use crate::table::{Call, CommandSpec};
+
+const GROUP: &str = "generic";
+
+type Answer = Result<Reply, CommandError>;
+
+pub(crate) const COMMANDS: &[CommandSpec] = &[
+    write(
+        "sort",
+        -2,
+        GROUP,
+        (
+            "1.0.0",
+            "Sorts the elements in a list, a set, or a sorted set, optionally storing the result.",
+        ),
+        |call, args| sort(call, args, true),
+    )
+    .keys_found(keys),
+    read(
+        "sort_ro",
+        -2,
+        GROUP,
+        ("7.0.0", "Returns the sorted elements of a list, a set, or a sorted set."),
+        |call, args| sort(call, args, false),
+    ),
+];
+
+/// The key that is sorted, and the one that it is stored at.
+fn keys(args: &[Bytes]) -> Vec<usize> {
+    let store = args.iter().skip(2).position(|word| is(word, "store")).map(|at| at + 3);
+    std::iter::once(1).chain(store.filter(|at| *at < args.len())).collect()
+}
+
+fn sort(call: &mut Call<'_>, args: &[Bytes], may_store: bool) -> Answer {
+    let mut query = SortQuery::default();
+    let mut store = None;
+    let mut rest = &args[2..];
+    while let Some((option, values)) = rest.split_first() {
+        rest = match values {
+            [offset, count, rest @ ..] if is(option, "limit") => {
+                query.limit = Some((integer(offset)?, integer(count)?));
+                rest
+            }
+            [to, rest @ ..] if may_store && is(option, "store") => {
+                store = Some(to);
+                rest
+            }
+            [pattern, rest @ ..] if is(option, "by") => {
+                query.by = Some(pattern);
+                rest
+            }
+            [pattern, rest @ ..] if is(option, "get") => {
+                query.get.push(pattern);
+                rest
+            }
+            rest if is(option, "asc") => {
+                query.descending = false;
+                rest
+            }
+            rest if is(option, "desc") => {
+                query.descending = true;
+                rest
+            }
+            rest if is(option, "alpha") => {
+                query.alpha = true;
+                rest
+            }
+            _ => return Err(CommandError::Syntax),
+        };
+    }
+    let in_script = call.in_script;
+    let mut db = call.database();
+    if let Some(to) = store {
+        return Ok(Reply::count(db.sort_store(&args[1], to, &query)?));
+    }
+    let sorted = db.sort(&args[1], &query, in_script)?;
+    Ok(Reply::Array(sorted.into_iter().map(bulk_or_null).collect()))
+}
