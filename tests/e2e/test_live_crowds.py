@@ -30,9 +30,12 @@ def many_files():
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
+@pytest.mark.parametrize("kept", [False, True], ids=["channel", "topic"])
 @every_kind
-def test_ten_thousand_subscribers_hear_what_is_published(tmp_path, kind):
+def test_ten_thousand_subscribers_hear_what_is_published(tmp_path, kind, kept):
     with many_files(), own_node(tmp_path, "--set", f"http.connections_max={CROWD + 100}") as node, ExitStack() as stack:
+        if kept:
+            node.cli("topic", "create", "news")
         for _ in range(100):
             raw.subscribe(node, kind, "news").close()
         before = resident(node)
