@@ -57,6 +57,15 @@ class Events:
         return b"GET /channels/%s HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n" % channel.encode()
 
 
+# ZMTP 3.1 with the NULL mechanism: a greeting, and a READY that says the socket's type.
+ZMTP_GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x01" + b"NULL".ljust(20, b"\0") + bytes(32)
+
+
+def zmtp_ready(kind):
+    body = b"\x05READY\x0bSocket-Type" + struct.pack(">I", len(kind)) + kind
+    return bytes([4, len(body)]) + body
+
+
 KINDS = (Redis, WebSocket, Events)
 
 

@@ -31,7 +31,8 @@ class Peer:
             command += ["--connect", endpoint]
         pipe = subprocess.PIPE
         self.process = subprocess.Popen(
-            command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, cwd=self.directory)
+            command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, errors="replace",
+            cwd=self.directory)
         self.lines, self.errors = Queue(), Queue()
         self.readers = [
             threading.Thread(target=self._read, args=(stream, queue), daemon=True)
@@ -58,7 +59,11 @@ class Peer:
         self.process.stdin.flush()
 
     def hear(self):
-        return self.lines.get(timeout=LIMIT_SECONDS)
+        try:
+            return self.lines.get(timeout=LIMIT_SECONDS)
+        except Empty:
+            said = "\n".join(self.errors.queue)
+            raise AssertionError(f"nothing in {LIMIT_SECONDS} s; ended: {self.process.poll()}; said: {said}") from None
 
     def hear_nothing(self):
         with pytest.raises(Empty):

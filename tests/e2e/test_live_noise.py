@@ -83,8 +83,7 @@ def test_random_bytes_leave_a_live_door_open(shared_node, topic, door):
     assert "panicked" not in shared_node.log()
 
 
-NULL_GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x01" + b"NULL".ljust(20, b"\0") + bytes(32)
-READY = b"\x04\x19\x05READY\x0bSocket-Type\0\0\0\x04PUSH"
+NULL_GREETING, READY = raw.ZMTP_GREETING, raw.zmtp_ready(b"PUSH")
 ZMTP_NOISE = {
     "no signature": b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" + bytes(64),
     "an unknown mechanism": NULL_GREETING.replace(b"NULL", b"LLUN") + READY,
