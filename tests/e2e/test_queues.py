@@ -156,6 +156,24 @@ def test_the_window_bounds_what_is_in_flight(shared_node, topic):
     assert values(queue.lease(max=9)) == ["d"]
 
 
+def test_a_message_is_handed_over_with_its_lease(shared_node, topic):
+    queue = Queue(shared_node, topic, lock_ms=None)
+    queue.write("a", "b", "c")
+    ann = queue.lease(owner="ann", max=2)
+    ids = [{"partition": one["partition"], "offset": one["offset"]} for one in queue.pending()]
+    ids.append({"partition": 0, "offset": 2})  # nobody holds it
+    path = f"{queue.path}/transfer"
+    young = {"to": "bob", "messages": ids, "min_idle_ms": 3_600_000}
+    assert queue.http.ok("POST", path, young) == {"messages": []}
+    moved = queue.http.ok("POST", path, {"to": "bob", "messages": ids})["messages"]
+    assert [(one["value"], one["delivery_count"]) for one in moved] == [("a", 2), ("b", 2)]
+    assert queue.settle("ack", ann)["done"] == 0
+    assert queue.settle("ack", moved)["done"] == 2
+    assert queue.http("POST", path, {"to": "", "messages": ids})[1]["code"] == "invalid_name"
+    many = [{"partition": 0, "offset": 0}] * 101
+    assert queue.http("POST", path, {"to": "bob", "messages": many})[1]["code"] == "invalid_parameter"
+
+
 def test_a_queue_is_described_changed_and_deleted(shared_node, topic):
     queue = Queue(shared_node, topic, partitions=2)
     queue.write("a", "b")

@@ -2,7 +2,9 @@
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{backup, config, consume, group, produce, queue, serve, sql, topic, zmq};
+use crate::commands::{
+    backup, config, consume, group, produce, queue, serve, sink, sql, topic, webhook, zmq,
+};
 use crate::demo;
 use crate::exit::{CODES, Code, Failure};
 
@@ -40,6 +42,10 @@ enum Command {
     Group(group::GroupArgs),
     /// List, make, describe, move and delete queues
     Queue(queue::QueueArgs),
+    /// List, make, describe, change and delete webhooks: topics delivered to URLs
+    Webhook(webhook::WebhookArgs),
+    /// List, make, describe and delete file sinks: topics and channels written into files
+    Sink(sink::SinkArgs),
     /// Ask in SQL; without a query, a prompt
     Sql(sql::SqlArgs),
     /// Start a node, load a year of flights, and answer questions about them
@@ -87,6 +93,8 @@ impl Cli {
             Command::Demo(args) => demo::run(args),
             Command::Group(args) => block_on(group::run(args)),
             Command::Queue(args) => block_on(queue::run(args)),
+            Command::Webhook(args) => block_on(webhook::run(args)),
+            Command::Sink(args) => block_on(sink::run(args)),
             Command::Sql(args) => block_on(sql::run(args)),
         }
     }

@@ -136,7 +136,8 @@ impl Problem {
     pub(crate) fn into_failure(self) -> Failure {
         let code = match self.code.as_str() {
             "unknown_topic" | "unknown_group" | "unknown_partition" | "unknown_queue"
-            | "topic_exists" | "topic_alias_taken" | "queue_exists" => Code::Named,
+            | "unknown_webhook" | "unknown_sink" | "webhook_exists" | "sink_exists"
+            | "file_taken" | "topic_exists" | "topic_alias_taken" | "queue_exists" => Code::Named,
             "invalid_parameter"
             | "invalid_config"
             | "invalid_topic_name"
@@ -154,6 +155,8 @@ impl Problem {
             ),
             "unknown_group" => failure.hint("`posthouse group list` lists the groups"),
             "unknown_queue" => failure.hint("`posthouse queue list` lists the queues"),
+            "unknown_webhook" => failure.hint("`posthouse webhook list` lists the webhooks"),
+            "unknown_sink" => failure.hint("`posthouse sink list` lists the file sinks"),
             "invalid_config" => {
                 failure.hint("`posthouse topic describe NAME` lists every setting that acts")
             }

@@ -2,7 +2,8 @@
 //!
 //! hyper and axum own the protocol. `codec` owns what is ours in it (records as JSON, event streams,
 //! positions), `commands` holds a file per family of requests, `errors` turns every error of the
-//! core into a problem document.
+//! core into a problem document. `outlets` carry messages out by themselves: `webhooks` to URLs,
+//! `sinks` into files.
 
 mod codec;
 mod commands;
@@ -11,14 +12,18 @@ mod errors;
 #[doc(hidden)]
 pub mod fuzz;
 mod metrics;
+mod outlets;
 mod process;
 mod reader;
 mod routes;
 mod session;
+mod sinks;
+mod webhooks;
 mod websocket;
 mod writer;
 
 pub use config::HttpConfig;
 pub use metrics::install_recorder;
+pub use outlets::{Outlets, OutletsConfig, StartOutletsError};
 pub use routes::openapi;
 pub use session::serve;

@@ -1,9 +1,12 @@
 //! What the HTTP door counts, and the recorder behind `/metrics`.
 
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use metrics::{Counter, Unit, counter, describe_counter, describe_histogram, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+
+use crate::webhooks::Outcome;
 
 /// Upper bounds of latency histograms, in seconds: from a cached read to a stalled disk.
 const LATENCY_BUCKETS: [f64; 14] =
@@ -48,7 +51,49 @@ pub(crate) fn websockets(change: f64) {
     metrics::gauge!("posthouse_http_websockets_count").increment(change);
 }
 
+/// An attempt to deliver a message to a URL ended.
+pub(crate) fn webhook_attempt(outcome: &Outcome, duration: Duration) {
+    let result = match outcome {
+        Outcome::Accepted => "accepted",
+        Outcome::Gone => "gone",
+        Outcome::Failed { .. } => "failed",
+    };
+    counter!("posthouse_webhook_attempts_total", "result" => result).increment(1);
+    histogram!("posthouse_webhook_attempt_duration_seconds").record(duration.as_secs_f64());
+}
+
+/// A message was given up by its webhook.
+pub(crate) fn webhook_dead_lettered() {
+    counter!("posthouse_webhook_dead_letters_total").increment(1);
+}
+
+/// A webhook cannot go on for a reason of the node's own.
+pub(crate) fn webhook_trouble() {
+    counter!("posthouse_webhook_interruptions_total").increment(1);
+}
+
+/// Lines were written by a file sink.
+pub(crate) fn sink_lines(count: usize) {
+    counter!("posthouse_sink_lines_total").increment(u64::try_from(count).unwrap_or(0));
+}
+
+/// Bytes were written by a file sink.
+pub(crate) fn sink_bytes(count: u64) {
+    counter!("posthouse_sink_written_bytes_total").increment(count);
+}
+
+/// A file sink began another file.
+pub(crate) fn sink_rotated() {
+    counter!("posthouse_sink_rotations_total").increment(1);
+}
+
+/// A file sink cannot read or write for now.
+pub(crate) fn sink_trouble() {
+    counter!("posthouse_sink_interruptions_total").increment(1);
+}
+
 fn describe() {
+    describe_outlets();
     describe_counter!(
         "posthouse_http_live_messages_in_total",
         Unit::Count,
@@ -89,6 +134,34 @@ fn describe() {
         Unit::Count,
         "Records that retention deleted before a slow HTTP reader came to them"
     );
+}
+
+fn describe_outlets() {
+    let count = |name: &'static str, text: &'static str| {
+        describe_counter!(name, Unit::Count, text);
+    };
+    count(
+        "posthouse_webhook_attempts_total",
+        "Requests of webhooks that ended, by result: accepted, failed or gone",
+    );
+    count("posthouse_webhook_dead_letters_total", "Messages given up by webhooks");
+    count(
+        "posthouse_webhook_interruptions_total",
+        "Failures of the node's own side at delivering to URLs",
+    );
+    describe_histogram!(
+        "posthouse_webhook_attempt_duration_seconds",
+        Unit::Seconds,
+        "From a webhook's request to its answer, or to giving up"
+    );
+    count("posthouse_sink_lines_total", "Lines written by file sinks");
+    describe_counter!(
+        "posthouse_sink_written_bytes_total",
+        Unit::Bytes,
+        "Bytes written by file sinks"
+    );
+    count("posthouse_sink_rotations_total", "Files closed by file sinks");
+    count("posthouse_sink_interruptions_total", "Failures of file sinks to read or write");
 }
 
 /// One request is answered.

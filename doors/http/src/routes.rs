@@ -19,10 +19,11 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::commands::{
-    channels, consume, groups, health, index, produce, queues, queues_work, services, sql, topics,
-    websocket,
+    channels, consume, groups, health, index, produce, queues, queues_transfer, queues_work,
+    services, sinks, sql, topics, webhooks, websocket,
 };
 use crate::errors::Problem;
+use crate::outlets::Outlets;
 use crate::{HttpConfig, metrics};
 
 /// What every request may need. Cheap to clone.
@@ -30,6 +31,7 @@ use crate::{HttpConfig, metrics};
 pub(crate) struct Door {
     pub(crate) broker: Arc<Broker>,
     pub(crate) query: Arc<QueryEngine>,
+    pub(crate) outlets: Arc<Outlets>,
     pub(crate) config: Arc<HttpConfig>,
     pub(crate) shutdown: CancellationToken,
     /// Who asks; the same for everyone until identities exist.
@@ -44,6 +46,7 @@ impl Door {
     pub(crate) fn new(
         broker: Arc<Broker>,
         query: Arc<QueryEngine>,
+        outlets: Arc<Outlets>,
         config: HttpConfig,
         shutdown: CancellationToken,
     ) -> Door {
@@ -51,6 +54,7 @@ impl Door {
         Door {
             broker,
             query,
+            outlets,
             config: Arc::new(config),
             shutdown,
             principal: Principal::anonymous(),
@@ -88,7 +92,13 @@ fn documented() -> OpenApiRouter<Door> {
         .routes(routes!(queues_work::release))
         .routes(routes!(queues_work::reject))
         .routes(routes!(queues_work::extend))
+        .routes(routes!(queues_transfer::transfer))
         .routes(routes!(queues_work::pending))
+        .routes(routes!(webhooks::list, webhooks::create))
+        .routes(routes!(webhooks::describe, webhooks::alter, webhooks::delete))
+        .routes(routes!(webhooks::rotate))
+        .routes(routes!(sinks::list, sinks::create))
+        .routes(routes!(sinks::describe, sinks::delete))
         .routes(routes!(channels::publish, channels::follow))
         .routes(routes!(services::request))
         .routes(routes!(websocket::open))
@@ -212,6 +222,9 @@ mod tests {
             "/topics/{name}/records",
             "/groups/{group}",
             "/queues/{topic}/{group}/lease",
+            "/queues/{topic}/{group}/transfer",
+            "/webhooks/{name}",
+            "/sinks/{name}",
             "/channels/{name}",
             "/services/{name}",
             "/ws",

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use crate::routes::{Door, router};
-use crate::{HttpConfig, metrics};
+use crate::{HttpConfig, Outlets, metrics};
 
 /// LIMIT: concurrent requests on one HTTP/2 connection.
 const STREAMS_MAX: u32 = 200;
@@ -39,11 +39,12 @@ pub(crate) struct ConnectionNumber(pub(crate) u32);
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FallenBehind(pub(crate) CancellationToken);
 
-/// Serves the door until it is drained.
+/// Serves the door until it is drained. Somebody else runs the `outlets`.
 pub async fn serve(
     listener: Listener,
     broker: Arc<Broker>,
     query: Arc<QueryEngine>,
+    outlets: Arc<Outlets>,
     config: HttpConfig,
     shutdown: CancellationToken,
 ) {
@@ -53,7 +54,7 @@ pub async fn serve(
     };
     let server = Arc::new(server(&config));
     let drain_timeout = config.drain_timeout;
-    let door = Door::new(broker, query, config, shutdown.clone());
+    let door = Door::new(broker, query, outlets, config, shutdown.clone());
     let websockets = door.tasks.clone();
     let router = router(door);
     let connections = AtomicU32::new(0);

@@ -17,7 +17,7 @@ pub use node::NodeConfig;
 pub use value::{DoorAddress, EngineKind, HostPort, LogFormat};
 
 use posthouse_broker::BrokerConfig;
-use posthouse_http::HttpConfig;
+use posthouse_http::{HttpConfig, OutletsConfig};
 use posthouse_kafka::KafkaConfig;
 use posthouse_log::LocalConfig;
 use posthouse_postgres::PostgresConfig;
@@ -42,6 +42,8 @@ pub struct Config {
     pub redis: RedisConfig,
     /// The HTTP door.
     pub http: HttpConfig,
+    /// Webhooks and file sinks.
+    pub outlets: OutletsConfig,
     /// The Postgres door.
     pub postgres: PostgresConfig,
     /// SQL.
@@ -58,6 +60,7 @@ impl Default for Config {
             kafka: KafkaConfig::default(),
             redis: RedisConfig::default(),
             http: HttpConfig::default(),
+            outlets: OutletsConfig::default(),
             postgres: PostgresConfig::default(),
             query: QueryConfig::default(),
         }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use posthouse_broker::{Broker, OpenBrokerError};
+use posthouse_http::{Outlets, StartOutletsError};
 use posthouse_kafka::KafkaConfig;
 use posthouse_listener::{BindError, Listener};
 use posthouse_log::{
@@ -42,6 +43,8 @@ pub enum StartError {
     Broker(#[from] OpenBrokerError),
     #[error("cannot start the query engine")]
     Query(#[from] posthouse_query::StartError),
+    #[error("cannot start webhooks")]
+    Outlets(#[from] StartOutletsError),
     #[error("cannot write the ready file {path}")]
     ReadyFile {
         path: String,
@@ -56,6 +59,7 @@ pub enum StartError {
 pub struct Running {
     addresses: BTreeMap<&'static str, SocketAddr>,
     broker: Arc<Broker>,
+    outlets: Arc<Outlets>,
     engine: Arc<dyn Engine>,
     doors: JoinSet<()>,
     names: BTreeMap<tokio::task::Id, &'static str>,
@@ -99,12 +103,14 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
     let engine = open_engine(&config, Arc::clone(&clock))?;
     let broker = Broker::open(Arc::clone(&engine), config.broker.clone(), clock).await?;
     let query = QueryEngine::start(Arc::clone(&broker), config.query.clone())?;
+    let outlets = Outlets::new(Arc::clone(&broker), config.outlets.clone())?;
     let mut running = Running {
         addresses: listeners
             .iter()
             .map(|(door, listener)| (*door, listener.local_address()))
             .collect(),
         broker,
+        outlets,
         engine,
         doors: JoinSet::new(),
         names: BTreeMap::new(),
@@ -114,6 +120,7 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
     for (door, listener) in listeners {
         running.open(door, listener, &query, &config);
     }
+    running.run_outlets();
     if let Some(path) = &config.node.ready_file {
         let written = ReadyFile::write(path, &running.addresses);
         running.ready_file = Some(written.map_err(|source| StartError::ReadyFile {
@@ -155,6 +162,13 @@ impl Running {
         result
     }
 
+    /// They run whatever doors are open: what was declared through one outlives it.
+    fn run_outlets(&mut self) {
+        let (outlets, shutdown) = (Arc::clone(&self.outlets), self.shutdown.clone());
+        let task = self.doors.spawn(outlets.run(shutdown));
+        self.names.insert(task.id(), "outlets");
+    }
+
     fn open(
         &mut self,
         door: &'static str,
@@ -177,7 +191,10 @@ impl Running {
             }
             "http" => {
                 let config = posthouse_http::HttpConfig { drain_timeout, ..config.http.clone() };
-                self.doors.spawn(posthouse_http::serve(listener, broker, query, config, shutdown))
+                let outlets = Arc::clone(&self.outlets);
+                self.doors.spawn(posthouse_http::serve(
+                    listener, broker, query, outlets, config, shutdown,
+                ))
             }
             _ => {
                 let config =
@@ -250,7 +267,10 @@ impl StartError {
         let code = match &self {
             StartError::Bind(BindError::InUse { .. })
             | StartError::Open(OpenError::InUse { .. }) => Code::InUse,
-            StartError::Address(_) | StartError::NoDoor | StartError::Query(_) => Code::Usage,
+            StartError::Address(_)
+            | StartError::NoDoor
+            | StartError::Query(_)
+            | StartError::Outlets(_) => Code::Usage,
             StartError::Bind(BindError::Refused { .. })
             | StartError::Open(_)
             | StartError::Broker(_)

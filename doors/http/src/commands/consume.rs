@@ -263,7 +263,7 @@ struct Delivery {
 }
 
 impl ReaderError {
-    fn into_problem(self) -> Problem {
+    pub(super) fn into_problem(self) -> Problem {
         match self {
             ReaderError::Fetch(error) => error.into(),
             ReaderError::Lookup(error) => error.into(),

@@ -53,6 +53,10 @@ POST   /queues/TOPIC/GROUP            make one: {\"lock_ms\": 30000, \"dead_lett
 POST   /queues/TOPIC/GROUP/lease      take messages: {\"max\": 10, \"wait_ms\": 20000}
 POST   /queues/TOPIC/GROUP/ack        done with them: {\"leases\": [\"0-17-1-http\"]}
 GET    /queues/TOPIC/GROUP/pending    who holds what
+GET    /webhooks                      list webhooks: topics delivered to URLs
+POST   /webhooks                      make one: {\"name\": \"crm\", \"topic\": \"orders\", \"url\": \"https://…\"}
+GET    /sinks                         list file sinks: topics and channels written into files
+POST   /sinks                         make one: {\"name\": \"audit\", \"topic\": \"orders\", \"file\": \"orders.log\"}
 POST   /sql                           ask: the body is SQL
 GET    /healthz  /readyz  /metrics    alive, ready, counted
 GET    /openapi.json                  all of this, for programs

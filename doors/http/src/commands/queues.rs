@@ -262,7 +262,7 @@ pub(super) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-fn position(text: &str) -> Result<QueueStart, Problem> {
+pub(super) fn position(text: &str) -> Result<QueueStart, Problem> {
     match start::parse(text) {
         Ok(Start::Beginning) => Ok(QueueStart::Earliest),
         Ok(Start::End) => Ok(QueueStart::Latest),
@@ -296,7 +296,7 @@ fn set(
 }
 
 /// Keeps `null` apart from a missing field.
-fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+pub(super) fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Option<T>>, D::Error> {
     Option::<T>::deserialize(deserializer).map(Some)

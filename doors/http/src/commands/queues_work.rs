@@ -273,7 +273,7 @@ fn settled(leases: Vec<String>, outcomes: &[Outcome]) -> Json<Settled> {
 }
 
 /// A message is written as reading the topic writes it, with its lease before it.
-fn encode(owner: &str, acquired: &[Acquired]) -> Vec<u8> {
+pub(super) fn encode(owner: &str, acquired: &[Acquired]) -> Vec<u8> {
     let mut body = b"{\"messages\":[".to_vec();
     for (index, one) in acquired.iter().enumerate() {
         if index > 0 {
