@@ -233,21 +233,26 @@ class HttpPublisher(Door):
 class EventStream(Door):
     """`GET /channels/NAME`: server-sent events."""
 
-    name, query = "events", ""
+    name, query, last_id = "events", "", None
 
     def begin(self):
         connection = HTTPConnection(self.node.addresses["http"], timeout=WAIT)
         self.open.callback(connection.close)
         connection.request("GET", f"/channels/{quote(self.channel, safe='')}{self.query}",
-                           headers={"Accept": "text/event-stream"})
+                           headers={"Accept": "text/event-stream", **self.resuming()})
         self.response = connection.getresponse()
         assert self.response.status == 200, self.response.read()
+
+    def resuming(self):
+        return {"Last-Event-ID": self.last_id} if self.last_id else {}
 
     def read(self, count):
         found = []
         while len(found) < count:
             line = self.response.readline()
             assert line, "the stream ended"
+            if line.startswith(b"id: "):
+                self.last_id = line[4:].strip().decode()
             if line.startswith(b"data: "):
                 found.append(from_line(json.loads(line[6:])))
         return found

@@ -154,6 +154,25 @@ def take(client, name, *options):
     return [entry for _, entries in pairs for entry, _ in entries]
 
 
+def test_an_event_stream_goes_on_over_kill_9_without_a_gap_or_a_repetition(node):
+    node.cli("topic", "create", "news", "--partitions", "3")
+    written, heard = 0, []
+    stream = doors.EventStream(node, "news")
+    for lap in range(5):
+        # Each writer's records go to a partition of its own, so the stream is resumed in several.
+        with doors.HttpBatchWriter(node, "news") as mouth:
+            mouth.write(*[Record(None, b"%d" % number) for number in range(written, written + 50)])
+        written += 50
+        heard += stream.read(30 + 5 * lap)
+        node.kill()
+        stream.open.close()
+        node.start()
+        stream.begin()
+    heard += stream.read(written - len(heard))
+    stream.open.close()
+    assert sorted(int(record.value) for record in heard) == list(range(written))
+
+
 # Publishers that nobody hears, subscribers that do not read.
 
 @pytest.mark.parametrize("writer", doors.LIVE_WRITERS, ids=lambda writer: writer.name)
