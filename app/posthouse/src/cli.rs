@@ -3,7 +3,7 @@
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    backup, config, consume, group, produce, queue, serve, sink, sql, topic, webhook, zmq,
+    backup, config, consume, endpoint, group, produce, queue, serve, sink, sql, topic, webhook, zmq,
 };
 use crate::demo;
 use crate::exit::{CODES, Code, Failure};
@@ -46,6 +46,8 @@ enum Command {
     Webhook(webhook::WebhookArgs),
     /// List, make, describe and delete file sinks: topics and channels written into files
     Sink(sink::SinkArgs),
+    /// Make, list, describe and delete ZeroMQ endpoints: sockets in front of topics, channels and services
+    Endpoint(endpoint::EndpointArgs),
     /// Ask in SQL; without a query, a prompt
     Sql(sql::SqlArgs),
     /// Start a node, load a year of flights, and answer questions about them
@@ -95,6 +97,7 @@ impl Cli {
             Command::Queue(args) => block_on(queue::run(args)),
             Command::Webhook(args) => block_on(webhook::run(args)),
             Command::Sink(args) => block_on(sink::run(args)),
+            Command::Endpoint(args) => block_on(endpoint::run(args)),
             Command::Sql(args) => block_on(sql::run(args)),
         }
     }

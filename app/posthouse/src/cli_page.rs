@@ -13,10 +13,12 @@ const HEAD: &str = "\
 
 Generated from the program's own help by `UPDATE=1 cargo test -p posthouse`; do not edit.
 
-One program is both: `posthouse serve` is a node, and the other commands are its clients. A client command talks to the
-node's HTTP door, which it finds by `--node HOST:PORT` or the variable `POSTHOUSE_NODE` (127.0.0.1:8080 when neither
-says). Output is aligned for people on a terminal, and made for programs in a pipe: tables lose their head and are
-separated by tabs, and SQL answers in CSV. What is not output, such as progress and errors, goes to standard error.
+One program is all: `posthouse serve` is a node, and most other commands are its clients. Some need no node: `zmq` is a
+ZeroMQ socket by itself, `demo` brings a node of its own, and `backup`, `restore` and `config` work on files. A client
+command talks to the node's HTTP door, which it finds by `--node HOST:PORT` or the variable `POSTHOUSE_NODE`
+(127.0.0.1:8080 when neither says). Output is aligned for people on a terminal, and made for programs in a pipe: tables
+lose their head and are separated by tabs, and SQL answers in CSV. What is not output, such as progress and errors, goes
+to standard error.
 ";
 
 fn page() -> String {

@@ -135,15 +135,28 @@ impl Client {
 impl Problem {
     pub(crate) fn into_failure(self) -> Failure {
         let code = match self.code.as_str() {
-            "unknown_topic" | "unknown_group" | "unknown_partition" | "unknown_queue"
-            | "unknown_webhook" | "unknown_sink" | "webhook_exists" | "sink_exists"
-            | "file_taken" | "topic_exists" | "topic_alias_taken" | "queue_exists" => Code::Named,
+            "unknown_topic"
+            | "unknown_group"
+            | "unknown_partition"
+            | "unknown_queue"
+            | "unknown_webhook"
+            | "unknown_sink"
+            | "webhook_exists"
+            | "sink_exists"
+            | "file_taken"
+            | "topic_exists"
+            | "topic_alias_taken"
+            | "queue_exists"
+            | "unknown_endpoint"
+            | "endpoint_exists"
+            | "endpoint_configured" => Code::Named,
             "invalid_parameter"
             | "invalid_config"
             | "invalid_topic_name"
             | "invalid_partitions"
             | "invalid_schema"
             | "invalid_queue"
+            | "invalid_endpoint"
             | "offset_out_of_range" => Code::Usage,
             "no_posthouse" => Code::Unreachable,
             _ => Code::Failed,
@@ -157,6 +170,7 @@ impl Problem {
             "unknown_queue" => failure.hint("`posthouse queue list` lists the queues"),
             "unknown_webhook" => failure.hint("`posthouse webhook list` lists the webhooks"),
             "unknown_sink" => failure.hint("`posthouse sink list` lists the file sinks"),
+            "unknown_endpoint" => failure.hint("`posthouse endpoint list` lists the endpoints"),
             "invalid_config" => {
                 failure.hint("`posthouse topic describe NAME` lists every setting that acts")
             }

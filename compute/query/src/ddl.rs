@@ -432,7 +432,7 @@ impl TopicRows {
     }
 }
 
-fn table(names: &[&str], columns: Vec<ArrayRef>) -> Result<RecordBatch, QueryError> {
+pub(crate) fn table(names: &[&str], columns: Vec<ArrayRef>) -> Result<RecordBatch, QueryError> {
     let fields = names
         .iter()
         .zip(&columns)

@@ -28,6 +28,7 @@ pub(crate) mod sqlstate {
     pub(crate) const AMBIGUOUS_COLUMN: &str = "42702";
     pub(crate) const UNDEFINED_COLUMN: &str = "42703";
     pub(crate) const UNDEFINED_OBJECT: &str = "42704";
+    pub(crate) const DUPLICATE_OBJECT: &str = "42710";
     pub(crate) const GROUPING_ERROR: &str = "42803";
     pub(crate) const DATATYPE_MISMATCH: &str = "42804";
     pub(crate) const UNDEFINED_FUNCTION: &str = "42883";

@@ -10,6 +10,7 @@ mod config;
 mod ddl;
 mod decode;
 mod encode;
+mod endpoints;
 mod engine;
 mod error;
 mod files;

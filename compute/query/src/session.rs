@@ -20,10 +20,11 @@ use posthouse_types::Principal;
 
 use crate::catalog::{CATALOG, PublicSchema, SCHEMA};
 use crate::ddl::{TopicOutcome, TopicStatements};
+use crate::endpoints::EndpointStatements;
 use crate::engine::Shared;
 use crate::error::sqlstate;
 use crate::rows::{in_turn, rows};
-use crate::statement::{Statement, StatementKind, TopicStatement};
+use crate::statement::{EndpointStatement, Statement, StatementKind, TopicStatement};
 use crate::yielding::YieldAboveMultipliers;
 use crate::{QueryError, guard, metrics, planning};
 
@@ -105,6 +106,7 @@ impl QuerySession {
     pub async fn run(&self, statement: &Statement) -> Result<Outcome, QueryError> {
         match &statement.kind {
             StatementKind::Topic(topic) => self.run_topic(topic.clone()).await,
+            StatementKind::Endpoint(endpoint) => self.run_endpoint(endpoint.clone()).await,
             StatementKind::SetTimeout(value) => self.set_timeout(value.as_deref()),
             StatementKind::ShowTimeout => self.show_timeout(),
             StatementKind::DataFusion(_) => {
@@ -207,6 +209,20 @@ impl QuerySession {
             broker: Arc::clone(&self.shared.broker),
             principal: self.principal.clone(),
             catalog: Arc::clone(&self.catalog),
+        };
+        let began = Instant::now();
+        let outcome = self.within_timeout(async move { statements.run(statement).await }).await;
+        metrics::statement_ended(if outcome.is_ok() { "ok" } else { "error" }, began.elapsed());
+        Ok(match outcome? {
+            TopicOutcome::Done(tag) => Outcome::Done { tag: tag.to_owned(), count: None },
+            TopicOutcome::Rows(batch) => at_once(batch),
+        })
+    }
+
+    async fn run_endpoint(&self, statement: EndpointStatement) -> Result<Outcome, QueryError> {
+        let statements = EndpointStatements {
+            broker: Arc::clone(&self.shared.broker),
+            principal: self.principal.clone(),
         };
         let began = Instant::now();
         let outcome = self.within_timeout(async move { statements.run(statement).await }).await;

@@ -1,6 +1,6 @@
 //! SQL text, split into statements: ours, and those that DataFusion runs.
 //!
-//! Owns the grammar of statements about topics, which no dialect of the parser knows:
+//! Owns the grammar of statements about topics and endpoints, which no dialect of the parser knows:
 //!
 //! ```text
 //! CREATE TOPIC [IF NOT EXISTS] name [(column type [, …])] [WITH (setting = value [, …])]
@@ -9,6 +9,9 @@
 //! ALTER TOPIC name RESET (setting [, …])
 //! DROP TOPIC [IF EXISTS] name [, …]
 //! SHOW TOPICS
+//! CREATE ENDPOINT [IF NOT EXISTS] name WITH (setting = value [, …])
+//! DROP ENDPOINT [IF EXISTS] name [, …]
+//! SHOW ENDPOINTS
 //! DESCRIBE name
 //! SET statement_timeout {= | TO} {value | DEFAULT}      SHOW statement_timeout
 //! ```
@@ -41,6 +44,7 @@ pub struct Statement {
 #[derive(Clone, Debug)]
 pub(crate) enum StatementKind {
     Topic(TopicStatement),
+    Endpoint(EndpointStatement),
     SetTimeout(Option<String>),
     ShowTimeout,
     DataFusion(Box<DataFusionStatement>),
@@ -56,6 +60,14 @@ pub(crate) enum TopicStatement {
     Drop { names: Vec<Name>, if_exists: bool },
     Show,
     Describe { name: Name },
+}
+
+/// A statement about endpoints.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum EndpointStatement {
+    Create { name: Name, if_not_exists: bool, settings: Vec<Setting> },
+    Drop { names: Vec<Name>, if_exists: bool },
+    Show,
 }
 
 /// A name with its place in the script.
@@ -116,6 +128,7 @@ impl Statement {
             StatementKind::Topic(topic) => {
                 matches!(topic, TopicStatement::Show | TopicStatement::Describe { .. })
             }
+            StatementKind::Endpoint(endpoint) => matches!(endpoint, EndpointStatement::Show),
             StatementKind::SetTimeout(_) => false,
             StatementKind::ShowTimeout => true,
             StatementKind::DataFusion(inner) => match inner.as_ref() {
@@ -148,6 +161,12 @@ impl ScriptParser<'_> {
                 self.skip(1);
                 self.accept("TOPIC");
                 TopicStatement::Describe { name: self.name()? }
+            }
+            ("CREATE", "ENDPOINT") => return self.create_endpoint(),
+            ("DROP", "ENDPOINT") => return self.drop_endpoint(),
+            ("SHOW", "ENDPOINTS") => {
+                self.skip(2);
+                return Ok(StatementKind::Endpoint(EndpointStatement::Show));
             }
             ("SHOW", "STATEMENT_TIMEOUT") => {
                 self.skip(2);
@@ -217,6 +236,26 @@ impl ScriptParser<'_> {
         let if_exists = self.parser.parser.parse_keywords(&[Keyword::IF, Keyword::EXISTS]);
         let names = self.list(ScriptParser::name)?;
         Ok(TopicStatement::Drop { names, if_exists })
+    }
+
+    fn create_endpoint(&mut self) -> Result<StatementKind, QueryError> {
+        self.skip(2);
+        let if_not_exists =
+            self.parser.parser.parse_keywords(&[Keyword::IF, Keyword::NOT, Keyword::EXISTS]);
+        let name = self.identifier()?;
+        if !self.accept("WITH") {
+            return Err(self.expected("WITH", &self.peek(0)));
+        }
+        let settings = self.in_parentheses(ScriptParser::setting)?;
+        let create = EndpointStatement::Create { name, if_not_exists, settings };
+        Ok(StatementKind::Endpoint(create))
+    }
+
+    fn drop_endpoint(&mut self) -> Result<StatementKind, QueryError> {
+        self.skip(2);
+        let if_exists = self.parser.parser.parse_keywords(&[Keyword::IF, Keyword::EXISTS]);
+        let names = self.list(ScriptParser::identifier)?;
+        Ok(StatementKind::Endpoint(EndpointStatement::Drop { names, if_exists }))
     }
 
     fn set_timeout(&mut self) -> Result<StatementKind, QueryError> {

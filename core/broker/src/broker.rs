@@ -16,6 +16,7 @@ use crate::authorize::authorize;
 use crate::catalog::{Catalog, CatalogCommand};
 use crate::coordinate::{self, Shard};
 use crate::declarations::DeclarationTable;
+use crate::endpoints::Runner;
 use crate::in_flight::InFlight;
 use crate::live::{Channels, Pairs, Services};
 use crate::producers::ProducerIds;
@@ -39,6 +40,7 @@ pub struct Broker {
     /// Held over a change of a topic that exists, until callers see it: changes show in order.
     topic_changes: tokio::sync::Mutex<()>,
     declarations: DeclarationTable,
+    endpoint_runner: Runner,
     in_flight: InFlight,
     producer_ids: ProducerIds,
     channels: Channels,
@@ -106,6 +108,7 @@ impl Broker {
             topics,
             topic_changes: tokio::sync::Mutex::new(()),
             declarations,
+            endpoint_runner: Runner::default(),
             in_flight,
             producer_ids,
             channels: Channels::default(),
@@ -198,6 +201,10 @@ impl Broker {
 
     pub(crate) fn topic_changes(&self) -> &tokio::sync::Mutex<()> {
         &self.topic_changes
+    }
+
+    pub(crate) fn endpoint_runner(&self) -> &Runner {
+        &self.endpoint_runner
     }
 
     pub(crate) fn declared(&self) -> &DeclarationTable {

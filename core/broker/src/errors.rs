@@ -10,7 +10,7 @@ use posthouse_types::{
     LeaderEpoch, NameError, Offset, PartitionIndex, Principal, TopicId, TopicName,
 };
 
-use crate::{DeclarationKind, LiveMessage};
+use crate::{DeclarationKind, EndpointRefused, LiveMessage};
 
 /// The authorisation point said no.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -141,6 +141,20 @@ pub enum DeclareError {
     Catalog(#[from] AppendFailure),
     #[error(transparent)]
     Denied(#[from] Denied),
+}
+
+/// Why nothing was done about an endpoint.
+#[derive(Clone, Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum EndpointError {
+    #[error(transparent)]
+    Refused(#[from] EndpointRefused),
+    #[error(transparent)]
+    Declare(#[from] DeclareError),
+    #[error("endpoint {0} is from the node's configuration")]
+    Configured(String),
+    #[error("the node runs no endpoints now: it is starting or stopping")]
+    NoRunner,
 }
 
 /// Why records were not accepted.

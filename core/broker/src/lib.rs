@@ -13,6 +13,7 @@ mod catalog;
 mod config;
 mod coordinate;
 mod declarations;
+mod endpoints;
 mod errors;
 mod fetch;
 #[doc(hidden)]
@@ -33,10 +34,13 @@ pub use authorize::{Operation, Resource};
 pub use broker::{Broker, Identity};
 pub use config::BrokerConfig;
 pub use declarations::{Declaration, DeclarationKind, Declarations, DeclareMode};
+pub use endpoints::{
+    EndpointDescription, EndpointRefused, EndpointRunner, EndpointSettings, EndpointState,
+};
 pub use errors::{
     AlterTopicError, AppendFailure, CommitError, CreateTopicError, DeclareError, DeleteGroupError,
-    Denied, FetchError, GroupError, JoinError, LookupError, OpenBrokerError, PairError,
-    PairSendError, ProducerIdError, PublishError, RequestError, SubscribeError,
+    Denied, EndpointError, FetchError, GroupError, JoinError, LookupError, OpenBrokerError,
+    PairError, PairSendError, ProducerIdError, PublishError, RequestError, SubscribeError,
 };
 pub use fetch::{Fetch, FetchPartition, Fetched, FetchedPartition, Isolation};
 pub use groups::{

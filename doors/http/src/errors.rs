@@ -2,6 +2,7 @@
 //!
 //! The `code` of a problem is stable and made for programs; `detail` and `help` are for people.
 
+mod endpoints;
 mod outlets;
 mod queues;
 

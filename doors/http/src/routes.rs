@@ -19,8 +19,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::commands::{
-    channels, consume, groups, health, index, produce, queues, queues_transfer, queues_work,
-    services, sinks, sql, topics, webhooks, websocket,
+    channels, consume, endpoints, groups, health, index, produce, queues, queues_transfer,
+    queues_work, services, sinks, sql, topics, webhooks, websocket,
 };
 use crate::errors::Problem;
 use crate::outlets::Outlets;
@@ -99,6 +99,8 @@ fn documented() -> OpenApiRouter<Door> {
         .routes(routes!(webhooks::rotate))
         .routes(routes!(sinks::list, sinks::create))
         .routes(routes!(sinks::describe, sinks::delete))
+        .routes(routes!(endpoints::list, endpoints::create))
+        .routes(routes!(endpoints::describe, endpoints::delete))
         .routes(routes!(channels::publish, channels::follow))
         .routes(routes!(services::request))
         .routes(routes!(websocket::open))
@@ -225,6 +227,7 @@ mod tests {
             "/queues/{topic}/{group}/transfer",
             "/webhooks/{name}",
             "/sinks/{name}",
+            "/endpoints",
             "/channels/{name}",
             "/services/{name}",
             "/ws",

@@ -20,6 +20,7 @@ pub mod record;
 pub mod redis;
 #[cfg(feature = "sql")]
 pub mod sql;
+pub mod zeromq;
 pub mod zmtp;
 
 /// A decoder under test.
@@ -46,6 +47,7 @@ pub fn all() -> Vec<Target> {
     targets.extend_from_slice(log::TARGETS);
     #[cfg(feature = "sql")]
     targets.extend_from_slice(postgres::TARGETS);
+    targets.extend_from_slice(zeromq::TARGETS);
     targets.extend_from_slice(zmtp::TARGETS);
     targets
 }

@@ -54,6 +54,11 @@ pub struct Options {
     pub req_relaxed: bool,
     /// A REQ numbers its requests and takes only the reply to the last.
     pub req_correlate: bool,
+    /// The program tells its peers apart, as with a ROUTER, and is told of them: for REP, REQ, DEALER,
+    /// ROUTER and PAIR. Every message begins with an address, which is the connection's and used once.
+    /// A message of an address alone says that the peer has come; a second one, that it has gone.
+    /// Sending waits for the one peer's room, and fails when it is not connected.
+    pub addressed: bool,
     /// A ROUTER says that a peer is not connected or is full instead of dropping the message.
     pub router_mandatory: bool,
     /// An XPUB receives every subscription, not only those that nobody had before.
@@ -88,6 +93,9 @@ pub enum OptionsError {
     /// A socket type that cannot do without its other messages.
     #[error("only PUB, SUB, PUSH, PULL and DEALER sockets can keep the last message only")]
     Conflate,
+    /// A socket type whose peers need no telling apart.
+    #[error("only REP, REQ, DEALER, ROUTER and PAIR sockets address their peers")]
+    Addressed,
 }
 
 impl Default for Options {
@@ -110,6 +118,7 @@ impl Default for Options {
             conflate: false,
             req_relaxed: false,
             req_correlate: false,
+            addressed: false,
             router_mandatory: false,
             xpub_verbose: false,
             tcp_keepalive: None,
@@ -122,12 +131,16 @@ impl Default for Options {
 
 impl Options {
     pub(crate) fn check(&self, kind: crate::SocketType) -> Result<(), OptionsError> {
-        use crate::SocketType::{Dealer, Pub, Pull, Push, Sub};
+        use crate::SocketType::{Dealer, Pair, Pub, Pull, Push, Rep, Req, Router, Sub};
         if self.identity.len() > IDENTITY_BYTES_MAX || self.identity.first() == Some(&0) {
             return Err(OptionsError::Identity);
         }
         if self.conflate && !matches!(kind, Pub | Sub | Push | Pull | Dealer) {
             return Err(OptionsError::Conflate);
+        }
+        if self.addressed && (self.conflate || !matches!(kind, Rep | Req | Dealer | Router | Pair))
+        {
+            return Err(OptionsError::Addressed);
         }
         Ok(())
     }

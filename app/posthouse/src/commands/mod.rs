@@ -3,6 +3,7 @@
 pub(crate) mod backup;
 pub(crate) mod config;
 pub(crate) mod consume;
+pub(crate) mod endpoint;
 pub(crate) mod group;
 pub(crate) mod produce;
 pub(crate) mod queue;

@@ -118,6 +118,9 @@ impl Loaded {
         })?;
         for (key, value) in table {
             match value {
+                toml::Value::Table(inner) if key == super::endpoints::TABLE => {
+                    self.config.zeromq.endpoints = super::endpoints::read(inner, path)?;
+                }
                 toml::Value::Table(inner) => {
                     for (name, value) in inner {
                         self.set_toml(&format!("{key}.{name}"), &value, path)?;

@@ -6,6 +6,7 @@
 //! - `config/default.toml` says exactly what the code defaults to (tested).
 
 mod docs;
+mod endpoints;
 mod load;
 mod node;
 mod settings;
@@ -23,6 +24,7 @@ use posthouse_log::LocalConfig;
 use posthouse_postgres::PostgresConfig;
 use posthouse_query::QueryConfig;
 use posthouse_redis::RedisConfig;
+use posthouse_zeromq::ZeromqConfig;
 
 /// The defaults, annotated, as a file to start one's own from.
 pub const DEFAULT_TOML: &str = include_str!("../../config/default.toml");
@@ -46,6 +48,8 @@ pub struct Config {
     pub outlets: OutletsConfig,
     /// The Postgres door.
     pub postgres: PostgresConfig,
+    /// The ZeroMQ door. What it allows and its drain follow from [`NodeConfig`].
+    pub zeromq: ZeromqConfig,
     /// SQL.
     pub query: QueryConfig,
 }
@@ -62,6 +66,7 @@ impl Default for Config {
             http: HttpConfig::default(),
             outlets: OutletsConfig::default(),
             postgres: PostgresConfig::default(),
+            zeromq: ZeromqConfig::default(),
             query: QueryConfig::default(),
         }
     }

@@ -16,12 +16,18 @@ pub(super) struct ReadyFile {
 }
 
 impl ReadyFile {
-    /// Writes the bound addresses by door.
+    /// Writes the bound addresses by door, and those of the configuration's endpoints by their names
+    /// under `zeromq`, if there are any.
     pub(super) fn write(
         path: &Path,
         doors: &BTreeMap<&'static str, SocketAddr>,
+        endpoints: &BTreeMap<String, Vec<String>>,
     ) -> io::Result<ReadyFile> {
-        let text = serde_json::to_string(doors).map_err(io::Error::other)? + "\n";
+        let mut all = serde_json::to_value(doors).map_err(io::Error::other)?;
+        if !endpoints.is_empty() {
+            all["zeromq"] = serde_json::to_value(endpoints).map_err(io::Error::other)?;
+        }
+        let text = all.to_string() + "\n";
         let mut beside = path.as_os_str().to_owned();
         beside.push(format!(".{}", std::process::id()));
         std::fs::write(&beside, text)?;
@@ -46,8 +52,13 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("ready.json");
         let doors = BTreeMap::from([("kafka", "127.0.0.1:9092".parse().unwrap())]);
-        let file = ReadyFile::write(&path, &doors).unwrap();
+        let file = ReadyFile::write(&path, &doors, &BTreeMap::new()).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "{\"kafka\":\"127.0.0.1:9092\"}\n");
+        drop(file);
+        let endpoints = BTreeMap::from([("in".to_owned(), vec!["ipc:///a".to_owned()])]);
+        let file = ReadyFile::write(&path, &doors, &endpoints).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains("\"zeromq\":{\"in\":[\"ipc:///a\"]}"), "{text}");
         drop(file);
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
     }

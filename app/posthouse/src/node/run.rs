@@ -18,6 +18,7 @@ use posthouse_log::{
 };
 use posthouse_query::QueryEngine;
 use posthouse_types::{Clock, SystemClock};
+use posthouse_zeromq::{BoundEndpoint, Policy, StartEndpointError, ZeromqConfig, ZeromqDoor};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
@@ -35,6 +36,8 @@ pub enum StartError {
     Address(#[from] AddressError),
     #[error(transparent)]
     Bind(#[from] BindError),
+    #[error(transparent)]
+    Endpoint(#[from] StartEndpointError),
     #[error("every door is off; nobody could talk to the node")]
     NoDoor,
     #[error("cannot use the data directory")]
@@ -99,6 +102,8 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
         return Err(StartError::NoDoor);
     }
     posthouse_http::install_recorder();
+    let zeromq = zeromq_config(&config);
+    let endpoints = BoundEndpoint::open_all(&zeromq).await?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let engine = open_engine(&config, Arc::clone(&clock))?;
     let broker = Broker::open(Arc::clone(&engine), config.broker.clone(), clock).await?;
@@ -117,12 +122,15 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
         shutdown,
         ready_file: None,
     };
+    let bound = endpoints.iter();
+    let bound = bound.map(|one| (one.name().to_owned(), one.addresses().to_vec())).collect();
+    running.open_endpoints(endpoints, &zeromq);
     for (door, listener) in listeners {
         running.open(door, listener, &query, &config);
     }
     running.run_outlets();
     if let Some(path) = &config.node.ready_file {
-        let written = ReadyFile::write(path, &running.addresses);
+        let written = ReadyFile::write(path, &running.addresses, &bound);
         running.ready_file = Some(written.map_err(|source| StartError::ReadyFile {
             path: path.display().to_string(),
             source,
@@ -169,6 +177,13 @@ impl Running {
         self.names.insert(task.id(), "outlets");
     }
 
+    /// Endpoints have no one address, so theirs is no door like the others.
+    fn open_endpoints(&mut self, endpoints: Vec<BoundEndpoint>, config: &ZeromqConfig) {
+        let door = ZeromqDoor::new(Arc::clone(&self.broker), config);
+        let task = self.doors.spawn(door.serve(endpoints, self.shutdown.clone()));
+        self.names.insert(task.id(), "zeromq");
+    }
+
     fn open(
         &mut self,
         door: &'static str,
@@ -204,6 +219,14 @@ impl Running {
         };
         self.names.insert(task.id(), door);
     }
+}
+
+/// What endpoints may do follows from what the node may.
+fn zeromq_config(config: &Config) -> ZeromqConfig {
+    let mut zeromq = config.zeromq.clone();
+    zeromq.policy = Policy { allow_unauthenticated: config.node.allow_unauthenticated };
+    zeromq.drain_timeout = config.node.grace_period;
+    zeromq
 }
 
 /// What the Kafka door tells its clients follows from where it is bound, unless it is told.
@@ -269,11 +292,13 @@ impl StartError {
             | StartError::Open(OpenError::InUse { .. }) => Code::InUse,
             StartError::Address(_)
             | StartError::NoDoor
+            | StartError::Endpoint(StartEndpointError::Refused { .. })
             | StartError::Query(_)
             | StartError::Outlets(_) => Code::Usage,
             StartError::Bind(BindError::Refused { .. })
             | StartError::Open(_)
             | StartError::Broker(_)
+            | StartError::Endpoint(StartEndpointError::Open { .. })
             | StartError::ReadyFile { .. }
             | StartError::Door(_) => Code::Failed,
         };
@@ -282,6 +307,10 @@ impl StartError {
             StartError::Open(OpenError::InUse { .. }) => failure.hint(
                 "one process uses a data directory at a time; stop the other one, or choose another with --data-dir DIR",
             ),
+            StartError::Endpoint(StartEndpointError::Refused { source, .. }) => match source.help {
+                Some(help) => failure.hint(help),
+                None => failure,
+            },
             _ => failure,
         }
     }

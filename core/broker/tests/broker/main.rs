@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod declarations;
+mod endpoints;
 mod failures;
 mod fetching;
 mod groups;

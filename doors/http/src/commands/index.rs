@@ -57,6 +57,9 @@ GET    /webhooks                      list webhooks: topics delivered to URLs
 POST   /webhooks                      make one: {\"name\": \"crm\", \"topic\": \"orders\", \"url\": \"https://…\"}
 GET    /sinks                         list file sinks: topics and channels written into files
 POST   /sinks                         make one: {\"name\": \"audit\", \"topic\": \"orders\", \"file\": \"orders.log\"}
+GET    /endpoints                     list ZeroMQ endpoints
+POST   /endpoints                     make one: {\"name\": \"in\", \"socket\": \"PULL\", \"bind\": \"tcp://127.0.0.1:5555\", \"topic\": \"orders\"}
+DELETE /endpoints/NAME                delete it
 POST   /sql                           ask: the body is SQL
 GET    /healthz  /readyz  /metrics    alive, ready, counted
 GET    /openapi.json                  all of this, for programs

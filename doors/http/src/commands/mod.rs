@@ -2,6 +2,7 @@
 
 pub(crate) mod channels;
 pub(crate) mod consume;
+pub(crate) mod endpoints;
 pub(crate) mod groups;
 pub(crate) mod health;
 pub(crate) mod index;

@@ -98,6 +98,13 @@ impl Core {
         })
     }
 
+    /// Whether an endpoint that is connected to has a pipe before there is a connection, and keeps it
+    /// when the connection is lost. Who addresses peers sends to connections, not to endpoints.
+    pub(crate) fn queues_while_disconnected(&self) -> bool {
+        let Options { immediate, addressed, .. } = self.options;
+        self.kind.queues_while_disconnected() && !immediate && !addressed
+    }
+
     /// Sends, or says why not now.
     pub(crate) fn try_send(&self, message: Message) -> Result<(), SendError> {
         if message.is_empty() {
@@ -233,6 +240,10 @@ impl Core {
         let receives = pattern.receives();
         drop(state);
         self.writable.notify_waiters();
+        if self.options.addressed {
+            // That a peer has come is something to receive.
+            self.readable.notify_waiters();
+        }
         Ok(Link { core: self.clone(), pipe, outbound, inbound, receives })
     }
 

@@ -29,7 +29,7 @@ pub(crate) fn connect(
         return Err(ConnectError::Wildcard(endpoint));
     }
     let mut link = None;
-    if core.kind.queues_while_disconnected() && !core.options.immediate {
+    if core.queues_while_disconnected() {
         link = Some(core.attach().map_err(|refusal| ConnectError::NoRoom {
             endpoint: endpoint.clone(),
             reason: refusal.0,

@@ -71,7 +71,7 @@ pub(super) async fn connect(
         Ok((own, theirs)) => {
             let ending = run(&own, &theirs, core).await;
             drop(theirs);
-            if link_persists(core) {
+            if core.queues_while_disconnected() {
                 *link = Some(own);
             }
             for side in [core, &other] {
@@ -83,10 +83,6 @@ pub(super) async fn connect(
         }
         Err(error) => Ending::Session(error),
     })
-}
-
-fn link_persists(core: &Core) -> bool {
-    core.kind.queues_while_disconnected() && !core.options.immediate
 }
 
 /// Each learns of the other; both links, or why there are none.

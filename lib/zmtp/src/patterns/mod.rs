@@ -6,6 +6,7 @@
 //! # Source
 //! 28/REQREP, 29/PUBSUB, 30/PIPELINE, 31/EXPAIR.
 
+mod addressed;
 mod dealer;
 mod fair_queue;
 mod load_balance;
@@ -139,6 +140,9 @@ pub(crate) trait Pattern: Send {
 
 /// The pattern of a socket type.
 pub(crate) fn pattern(kind: SocketType, options: &Options) -> Box<dyn Pattern> {
+    if options.addressed {
+        return Box::new(addressed::Addressed::new(kind == SocketType::Pair));
+    }
     match kind {
         SocketType::Pair => Box::new(pair::Pair::default()),
         SocketType::Push => Box::new(pipeline::Push::default()),

@@ -261,3 +261,61 @@ fn what_a_socket_type_cannot_do_is_said() {
     let mut push = new(SocketType::Push, |_| {});
     assert!(push.subscribe(true, &Bytes::new(), &mut Fake::new(0)).is_err());
 }
+
+fn addressed(kind: SocketType) -> Box<dyn Pattern> {
+    new(kind, |options| options.addressed = true)
+}
+
+#[test]
+fn an_addressed_socket_tells_who_comes_what_they_say_and_who_goes() {
+    let mut pattern = addressed(SocketType::Rep);
+    let mut fake = Fake::new(1);
+    let (first, second) = (fake.open(0), fake.open(1));
+    for pipe in [first, second] {
+        pattern.attach(pipe).unwrap();
+        pattern.identify(pipe, &peer(SocketType::Req, "same"), &mut fake).unwrap();
+    }
+    let came: Vec<Message> = (0..2).map(|_| pattern.recv(&mut fake).unwrap()).collect();
+    assert!(came.iter().all(|message| message.frame_count() == 1) && came[0] != came[1]);
+
+    fake.arrives(second, ["", "question"]);
+    pattern.readable(second);
+    let mut question = pattern.recv(&mut fake).unwrap();
+    let address = question.pop_front().unwrap();
+    assert_eq!((Some(&address), question), (came[1].first(), Message::from(["", "question"])));
+
+    let answer = |text: &'static str| {
+        let mut message = Message::from(["", text]);
+        message.push_front(address.clone());
+        message
+    };
+    pattern.send(answer("one"), &mut fake).unwrap();
+    assert_eq!(fake.take_sent(second), [item(["", "one"])]);
+    pattern.send(answer("two"), &mut fake).unwrap();
+    assert_eq!(pattern.send(answer("three"), &mut fake), Err(Unsent::Full(answer("three"))));
+
+    let last_words = pattern.detach(second);
+    assert_eq!(pattern.send(answer("four"), &mut fake), Err(Unsent::Unroutable(answer("four"))));
+    last_words.into_iter().for_each(|word| fake.arrives(second, word));
+    pattern.readable(second);
+    assert_eq!(pattern.recv(&mut fake), Ok(Message::single(address)));
+    assert_eq!(pattern.recv(&mut fake), Err(Unreceived::Empty));
+}
+
+#[test]
+fn an_addressed_pair_has_one_peer_and_the_next_has_another_address() {
+    let mut pattern = addressed(SocketType::Pair);
+    let mut fake = Fake::new(1);
+    let pipes: Vec<PipeId> = (0..3).map(|index| fake.open(index)).collect();
+    let introduce = |pattern: &mut Box<dyn Pattern>, fake: &mut Fake, index: usize| {
+        pattern.attach(pipes[index]).unwrap();
+        pattern.identify(pipes[index], &peer(SocketType::Pair, ""), fake)
+    };
+    introduce(&mut pattern, &mut fake, 0).unwrap();
+    assert!(introduce(&mut pattern, &mut fake, 1).is_err());
+    assert!(pattern.detach(pipes[1]).is_empty(), "who was refused leaves no word");
+    let first = pattern.recv(&mut fake).unwrap();
+    pattern.detach(pipes[0]);
+    introduce(&mut pattern, &mut fake, 2).unwrap();
+    assert_ne!(pattern.recv(&mut fake).unwrap(), first);
+}

@@ -241,3 +241,29 @@ async fn a_conflating_subscriber_gets_the_last() {
     assert_eq!(text(&subscriber).await, "99", "{endpoint}");
     assert!(matches!(subscriber.try_recv(), Err(RecvError::Empty)));
 }
+
+#[tokio::test]
+async fn an_addressed_rep_answers_out_of_turn_and_hears_who_leaves() {
+    let (endpoints, _directory) = endpoints("addressed");
+    for endpoint in endpoints {
+        let rep = with(SocketType::Rep, |options| options.addressed = true);
+        let (one, other) = (socket(SocketType::Req), socket(SocketType::Req));
+        let endpoint = join(&rep, &endpoint, &one).await;
+        let came = recv(&rep).await;
+        other.connect(&endpoint).await.unwrap();
+        assert_ne!(recv(&rep).await, came, "each peer has an address of its own");
+
+        send(&one, "first").await;
+        let first = recv(&rep).await;
+        assert_eq!(first.first(), came.first());
+        send(&other, "second").await;
+        let second = recv(&rep).await;
+        for asked in [second, first] {
+            send(&rep, asked).await;
+        }
+        assert_eq!((text(&one).await, text(&other).await), ("first".into(), "second".into()));
+
+        soon(one.close()).await;
+        assert_eq!(recv(&rep).await, came, "its address alone, a second time");
+    }
+}

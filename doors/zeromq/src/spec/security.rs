@@ -1,0 +1,101 @@
+//! How peers prove who they are: NULL, PLAIN or CURVE.
+//!
+//! # Invariants
+//! - No refusal and no description holds a password or a secret key.
+
+use posthouse_broker::{EndpointRefused, EndpointSettings};
+use posthouse_zmtp::{
+    CurveClient, CurveKeys, CurvePublicKey, CurveServer, Options, PlainClient, PlainServer,
+    Security,
+};
+
+use super::fields::Fields;
+
+pub(super) const MASK: &str = "***";
+
+#[derive(Clone, Copy)]
+enum Mechanism {
+    Null,
+    Plain,
+    Curve,
+}
+
+pub(super) fn is_secret(name: &str) -> bool {
+    let name = name.strip_prefix("back.").unwrap_or(name);
+    matches!(name, "plain_password" | "curve_secret_key")
+}
+
+/// The settings with their secrets hidden.
+pub(super) fn masked(settings: &EndpointSettings) -> EndpointSettings {
+    let mut masked = EndpointSettings::default();
+    for (name, values) in settings.iter() {
+        for value in values {
+            masked.push(name, if is_secret(name) { MASK } else { value });
+        }
+    }
+    masked
+}
+
+/// Sets the socket's mechanism; whether it asks peers who they are.
+pub(super) fn parse(
+    fields: &mut Fields,
+    options: &mut Options,
+    binds: bool,
+) -> Result<bool, EndpointRefused> {
+    let mechanisms =
+        [("null", Mechanism::Null), ("plain", Mechanism::Plain), ("curve", Mechanism::Curve)];
+    match fields.choice("mechanism", &mechanisms)?.unwrap_or(Mechanism::Null) {
+        Mechanism::Null => Ok(false),
+        Mechanism::Plain => plain(fields, options, binds),
+        Mechanism::Curve => curve(fields, options, binds),
+    }
+}
+
+fn plain(fields: &mut Fields, options: &mut Options, binds: bool) -> Result<bool, EndpointRefused> {
+    let username = needed(fields, "plain_username")?;
+    let password = needed(fields, "plain_password")?;
+    let server = fields.flag("server")?.unwrap_or(binds);
+    if server {
+        options.security = Security::PlainServer(PlainServer::single(&username, &password));
+        return Ok(true);
+    }
+    let client = PlainClient::new(&username, &password)
+        .map_err(|error| fields.refused("plain_username", &username, error.to_string()))?;
+    options.security = Security::PlainClient(client);
+    Ok(false)
+}
+
+fn curve(fields: &mut Fields, options: &mut Options, binds: bool) -> Result<bool, EndpointRefused> {
+    let secret = needed(fields, "curve_secret_key")?;
+    let keys = CurveKeys::from_secret_z85(&secret)
+        .map_err(|error| fields.refused("curve_secret_key", MASK, format!("is no key: {error}")))?;
+    let server = fields.flag("server")?.unwrap_or(binds);
+    if !server {
+        let text = needed(fields, "curve_server_key")?;
+        let server = public(fields, "curve_server_key", &text)?;
+        options.security = Security::CurveClient(CurveClient::new(keys, server));
+        return Ok(false);
+    }
+    let allowed = fields.list("curve_allow");
+    let allowed: Vec<CurvePublicKey> = allowed
+        .iter()
+        .map(|text| public(fields, "curve_allow", text))
+        .collect::<Result<_, EndpointRefused>>()?;
+    let authenticates = !allowed.is_empty();
+    options.security = Security::CurveServer(if authenticates {
+        CurveServer::only(keys, allowed)
+    } else {
+        CurveServer::anyone(keys)
+    });
+    Ok(authenticates)
+}
+
+fn needed(fields: &mut Fields, name: &str) -> Result<String, EndpointRefused> {
+    let given = fields.name(name)?;
+    given.ok_or_else(|| fields.refused(name, "", "is missing: the mechanism needs it"))
+}
+
+fn public(fields: &Fields, name: &str, text: &str) -> Result<CurvePublicKey, EndpointRefused> {
+    CurvePublicKey::from_z85(text)
+        .map_err(|error| fields.refused(name, text, format!("is no key: {error}")))
+}
