@@ -290,7 +290,8 @@ mod tests {
                         let longest = RETRY_AFTER_MAX.max(PAUSE_MAX);
                         prop_assert!(until > now && until - now <= longest);
                         now = until;
-                        prop_assert!(!matches!(schedule.room(now), Room::Paused { .. }));
+                        let paused = matches!(schedule.room(now), Room::Paused { .. });
+                        prop_assert!(!paused, "a pause is over when it says");
                     }
                     (0, Room::Full) => prop_assert!(!flying.is_empty()),
                     (1, _) if !flying.is_empty() => {
@@ -305,12 +306,13 @@ mod tests {
                                 prop_assert!(wait >= policy.backoff / 2);
                                 prop_assert!(wait <= policy.backoff_max.max(asked));
                             }
-                            Next::Accept => prop_assert!(
-                                schedule.room(now) == match concurrency - flying.len() {
+                            Next::Accept => {
+                                let room = match concurrency - flying.len() {
                                     0 => Room::Full,
                                     free => Room::Free(free),
-                                }
-                            ),
+                                };
+                                prop_assert_eq!(schedule.room(now), room);
+                            }
                             Next::DeadLetter => prop_assert_eq!(Some(tried), policy.attempts_max),
                             Next::Disable => prop_assert!(false, "nothing was gone"),
                         }
