@@ -275,7 +275,13 @@ proptest! {
                 }
             }
         }
-        let again = replayed(&log);
+        // As the keys are read back when no snapshot is complete: all but its first effect.
+        let mut again = Keyspace::new(99);
+        for effect in Effect::decode_all(&log).unwrap() {
+            if effect.change != Change::Begin {
+                again.replay(&effect);
+            }
+        }
         prop_assert_eq!(again.doomed_streams(), live.doomed_streams());
         prop_assert_eq!(again.streams().len(), live.streams().len());
     }
