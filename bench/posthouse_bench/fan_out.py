@@ -14,7 +14,7 @@ SERVERS = {"posthouse": PosthouseRedis, "redis": RedisServer}
 SUBSCRIBERS = (1, 10, 100, 1000)
 PAYLOADS = {False: (64,), True: (64, 1024)}
 PIPELINES = (1, 16)
-SECONDS, WARM_UP_SECONDS = 3.0, 1.0
+SECONDS, WARM_UP_SECONDS = 3.0, 0.5
 
 
 @dataclass(frozen=True)
