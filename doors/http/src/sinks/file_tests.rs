@@ -131,6 +131,9 @@ fn a_file_that_somebody_else_put_there_is_not_cut() {
 }
 
 proptest! {
+    // Each commit waits for the disk, twice.
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
     /// Any history of writing, committing, rotating and dying: every record is there once, in order.
     #[test]
     fn each_record_is_written_once_whenever_the_process_dies(
