@@ -1,14 +1,19 @@
 """A writer and a reader for every door, behind one small shape, so that one test runs over all pairs.
 
 A **writer** says records on a channel or topic; `says(record)` is whether its protocol has words for
-that record, which goes by `keys`, `nulls` and `headers`. A **reader** follows a channel or topic from the moment it was made; `read(count)` gives
-its next records, as `Record(key, value, headers)`, and `sees(record)` is what its protocol shows of
-one. Both are context managers, made as `Kind(node, name)`; a reader has subscribed when it is made.
+that record, which goes by `keys`, `nulls`, `headers` and `frames` (its headers are those of frames);
+`told` is whether it returns when what it wrote is accepted, and not before.
+
+A **reader** follows a channel or topic from the moment it was made; `read(count)` gives its next
+records, as `Record(key, value, headers)`, and `sees(record)` is what its protocol shows of one. Both
+are context managers, made as `Kind(node, name)`; a reader has subscribed when it is made.
 """
 
 import base64
 import json
 import struct
+import time
+import uuid
 from contextlib import ExitStack
 from http.client import HTTPConnection
 from urllib.parse import quote
@@ -17,11 +22,13 @@ import confluent_kafka
 import psycopg
 import redis
 import requests
+import zmq
 from websockets.sync.client import connect
 
 from . import Record
 
 WAIT = 30  # seconds for what must come
+FRAME = "zmq.frame"  # the header that has a frame between the first and the last
 
 
 def text(field):
@@ -54,6 +61,8 @@ class Door:
     """What writers and readers of all doors share."""
 
     keys = nulls = headers = True
+    frames = False
+    told = True
 
     def __init__(self, node, channel):
         self.node, self.channel = node, channel
@@ -399,15 +408,19 @@ class SqlWriter(Sql):
 
 
 class SqlReader(Sql):
-    """What was acknowledged before is there: a query need not be repeated."""
+    """Asks until it is there: not every writer is told when that is."""
 
     def read(self, count):
-        rows = self.connection.execute(
-            f'SELECT _key, _value, _headers FROM "{self.channel}" WHERE _partition = 0 AND _offset >= %s '
-            f'AND _offset < %s ORDER BY _offset', (self.offset, self.offset + count)).fetchall()
-        assert len(rows) == count, f"{len(rows)} rows of {count}"
+        deadline = time.monotonic() + WAIT
+        while len(rows := self.rows(count)) < count:
+            assert time.monotonic() < deadline, f"{len(rows)} rows of {count} after {WAIT} s"
         self.offset += count
         return [Record(sql_bytes(key), sql_bytes(value), self.pairs(shown)) for key, value, shown in rows]
+
+    def rows(self, count):
+        return self.connection.execute(
+            f'SELECT _key, _value, _headers FROM "{self.channel}" WHERE _partition = 0 AND _offset >= %s '
+            f'AND _offset < %s ORDER BY _offset', (self.offset, self.offset + count)).fetchall()
 
     @staticmethod
     def pairs(shown):
@@ -416,7 +429,74 @@ class SqlReader(Sql):
                      for value in (values if isinstance(values, list) else [values]))
 
 
-LIVE_WRITERS = (RedisPublisher, WebSocketPublisher, HttpPublisher)
-LIVE_READERS = (RedisSubscriber, WebSocketSubscriber, BinaryWebSocketSubscriber, EventStream)
+def from_frames(frames):
+    """The record of a message: the first frame is its key, the last its value."""
+    *first, value = frames
+    key, between = (first[0], first[1:]) if first else (None, [])
+    return Record(key, value, tuple((FRAME, frame) for frame in between))
+
+
+def to_frames(record):
+    first = [] if record.key is None else [record.key]
+    return [*first, *(frame for _, frame in record.headers), record.value]
+
+
+def declare(node, socket, **settings):
+    """An endpoint of the ZeroMQ door, on a free port: its name and its address."""
+    name = f"e-{uuid.uuid4()}"
+    asked = {"name": name, "socket": socket, "bind": "tcp://127.0.0.1:0", **settings}
+    made = requests.post(f"{node.http}/endpoints", json=asked, timeout=WAIT)
+    assert made.ok, made.text
+    return name, made.json()["addresses"][0]
+
+
+def undeclare(node, name):
+    requests.delete(f"{node.http}/endpoints/{name}", timeout=WAIT).raise_for_status()
+
+
+class ZeroMq(Door):
+    """A socket of libzmq, and an endpoint of the node for it alone."""
+
+    name = "zeromq"
+    frames = True
+
+    def begin(self):
+        name, address = declare(self.node, self.theirs, channel=self.channel)
+        self.open.callback(undeclare, self.node, name)
+        context = self.open.enter_context(zmq.Context())
+        self.socket = self.open.enter_context(context.socket(self.ours))
+        self.socket.sndtimeo = self.socket.rcvtimeo = self.socket.linger = WAIT * 1000
+        self.socket.connect(address)
+
+    @classmethod
+    def says(cls, record):
+        """One frame is a value; several are a key, headers and a value."""
+        named = all(name == FRAME and value is not None for name, value in record.headers)
+        return record.value is not None and named and not (record.key is None and record.headers)
+
+    @staticmethod
+    def sees(record):
+        between = tuple((name, value) for name, value in record.headers if name == FRAME)
+        return Record(record.key, record.value or b"", between)
+
+
+class ZeroMqWriter(ZeroMq):
+    ours, theirs = zmq.PUSH, "PULL"
+    told = False
+
+    def write(self, *records):
+        for record in records:
+            self.socket.send_multipart(to_frames(record))
+
+
+class ZeroMqReader(ZeroMq):
+    ours, theirs = zmq.PULL, "PUSH"
+
+    def read(self, count):
+        return [from_frames(self.socket.recv_multipart()) for _ in range(count)]
+
+
+LIVE_WRITERS = (RedisPublisher, WebSocketPublisher, HttpPublisher, ZeroMqWriter)
+LIVE_READERS = (RedisSubscriber, WebSocketSubscriber, BinaryWebSocketSubscriber, EventStream, ZeroMqReader)
 WRITERS = (*LIVE_WRITERS, HttpBatchWriter, KafkaProducer, SqlWriter)
 READERS = (*LIVE_READERS, RedisStreamReader, HttpReader, QueueWorker, KafkaConsumer, SqlReader)

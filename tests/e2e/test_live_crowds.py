@@ -1,6 +1,7 @@
 """Ten thousand subscribers at once, and a thousand that come and go: what they cost, and what they leave."""
 
 import resource
+import select
 import threading
 from contextlib import ExitStack, contextmanager
 
@@ -11,7 +12,7 @@ from clients.watch import eventually, metric, own_node, resident
 
 MEBIBYTE = 1 << 20
 CROWD = 10_000
-BYTES_EACH = {"redis": 16 * 1024, "websocket": 40 * 1024, "events": 40 * 1024}  # of an idle subscriber
+BYTES_EACH = {"redis": 16 * 1024, "websocket": 40 * 1024, "events": 40 * 1024, "zeromq": 40 * 1024}  # of an idle subscriber
 
 pytestmark = pytest.mark.timeout(180)
 every_kind = pytest.mark.parametrize("kind", raw.KINDS, ids=lambda kind: kind.name)
@@ -60,6 +61,40 @@ def test_ten_thousand_subscribers_hear_what_is_published(tmp_path, kind, kept):
             raw.vanish(one)
         eventually(lambda: metric(node, "posthouse_broker_live_subscribers_count") == 0, "subscribers are gone")
         eventually(lambda: metric(node, "posthouse_connections_open", door=kind.door) <= 1, "connections are closed")
+
+
+def test_ten_thousand_zeromq_subscribers_hear_what_is_published(tmp_path):
+    with many_files(), own_node(tmp_path) as node, ExitStack() as stack:
+        _, address = doors.declare(node, "PUB", channel="news")
+        before = resident(node)
+        crowd = {}
+        for _ in range(CROWD // 100):
+            some = [stack.enter_context(raw.connect(address.removeprefix("tcp://"))) for _ in range(100)]
+            for one in some:
+                # It subscribes to everything, as a message, which is libzmq's way.
+                one.sendall(raw.ZMTP_GREETING + raw.zmtp_ready(b"SUB") + b"\0\1\1")
+            for one in some:
+                raw.read_until(one, b"\x05READY")
+            crowd.update((one.fileno(), one) for one in some)
+        each = (resident(node) - before) / CROWD
+        print(f"zeromq: {each / 1024:.1f} KiB of memory for each of {CROWD} idle subscribers")
+        assert each < BYTES_EACH["zeromq"]
+        assert metric(node, "posthouse_zmtp_connections_count") == CROWD
+        # A subscription travels by itself: who has not been heard of yet misses a message.
+        waiting, poll = dict(crowd), select.poll()
+        for number in waiting:
+            poll.register(number, select.POLLIN)
+        with doors.RedisPublisher(node, "news") as mouth:
+            def all_have_heard():
+                mouth.write(Record(None, b"hello, everyone"))
+                for number, _ in poll.poll(1000):
+                    raw.read_until(waiting.pop(number), b"hello, everyone")
+                    poll.unregister(number)
+                return not waiting
+            eventually(all_have_heard, "everyone has heard")
+        for one in crowd.values():
+            raw.vanish(one)
+        eventually(lambda: metric(node, "posthouse_zmtp_connections_count") == 0, "connections are closed")
 
 
 @every_kind

@@ -284,6 +284,23 @@ def test_a_zmtp_peer_that_has_vanished_loses_its_place_when_its_promise_ends():
         pair.kill()
 
 
+def test_an_endpoint_finds_by_its_heartbeat_that_its_peer_has_vanished(node):
+    connections = lambda: metric(node, "posthouse_zmtp_connections_count")
+    _, address = doors.declare(node, "PAIR", pair="two", heartbeat_ms=100, heartbeat_timeout_ms=500)
+    with zmq.Context() as context, Proxy(address.removeprefix("tcp://")) as proxy:
+        with context.socket(zmq.PAIR) as far, context.socket(zmq.PAIR) as near:
+            far.linger = near.linger = 0
+            far.connect(f"tcp://{proxy.address}")
+            eventually(lambda: connections() == 1, "it is there")
+            said = proxy.passed
+            # Ten answers, of nine bytes at least: more than would end it if it did not answer.
+            eventually(lambda: proxy.passed - said > 90, "it answers")
+            proxy.freeze()
+            eventually(lambda: connections() == 0, "the one that is gone is given up")
+            near.connect(address)
+            eventually(lambda: connections() == 1, "its place is free")
+
+
 def heard(peer):
     try:
         return peer.lines.get(timeout=0.1)

@@ -1,12 +1,13 @@
 """Programs written for the real thing, each of their parts replaced by Posthouse in turn.
 
-ZeroMQ programs of zeromq.js and JeroMQ with `posthouse zmq` in one of the parts (pyzmq's are in
-`test_zmtp.py`), PLAIN and CURVE included; and a redis-py publisher with a subscriber that filters
+ZeroMQ programs of zeromq.js and JeroMQ with `posthouse zmq` in one of the parts, or a node between the
+parts (pyzmq's are in `test_zmtp.py` and `test_zeromq_door.py`), PLAIN and CURVE included; and a redis-py publisher with a subscriber that filters
 channels, of which either speaks another protocol.
 """
 
 import itertools
 import threading
+import time
 from contextlib import ExitStack
 from queue import Empty
 
@@ -179,6 +180,98 @@ def test_zeromqjs_and_jeromq_with_ours_between_them(start):
     assert [last.hear() for _ in range(50)] == list(map(str, range(50)))
 
 
+# The node between them: endpoints of the ZeroMQ door.
+
+@pytest.fixture
+def endpoint(shared_node):
+    """Declares an endpoint, which is gone with the test; gives its address."""
+    with ExitStack() as stack:
+        def declared(socket, **settings):
+            name, address = doors.declare(shared_node, socket, **settings)
+            stack.callback(doors.undeclare, shared_node, name)
+            return address
+        yield declared
+
+
+every_implementation = pytest.mark.parametrize("peer", FOREIGN, ids=lambda peer: peer.name)
+
+
+@every_implementation
+def test_a_pair_with_the_node_between_them(start, endpoint, topic, peer):
+    one, other = [start(peer, "pair", connect=[endpoint("PAIR", pair=topic)]) for _ in range(2)]
+    for number in range(20):
+        one.say(f"ping {number}")
+        assert other.hear() == f"ping {number}"
+        other.say(f"pong {number}")
+        assert one.hear() == f"pong {number}"
+
+
+@every_implementation
+def test_clients_and_workers_with_a_service_between_them(start, endpoint, topic, peer):
+    at_workers = endpoint("DEALER", service=topic)
+    at_clients = endpoint("ROUTER", service=topic, when_absent="wait")
+    workers = [start(peer, "rep", "--echo", connect=[at_workers]) for _ in range(2)]
+    clients = [start(peer, "req", connect=[at_clients]) for _ in range(3)]
+    for name, client in enumerate(clients):
+        client.say(*[f"{name} {number}" for number in range(20)])
+    for name, client in enumerate(clients):
+        assert [client.hear() for _ in range(20)] == [f"{name} {number}" for number in range(20)]
+    done = [line for worker in workers for line in worker.lines.queue]
+    assert sorted(done) == sorted(f"{name} {number}" for name in range(3) for number in range(20))
+
+
+@every_implementation
+def test_a_subscriber_of_two_publishers_with_a_channel_between_them(start, endpoint, topic, peer):
+    publishers = [start(peer, "pub", "--peers", "1", bind=ANYWHERE) for _ in range(2)]
+    endpoint("SUB", channel=topic, bind=[], connect=[one.endpoint for one in publishers], subscribe=["news"])
+    subscriber = start(peer, "sub", "--subscribe", "news 0", "--subscribe", "news 1",
+                       connect=[endpoint("PUB", channel=topic)])
+    # A subscription travels by itself: what is said until it has arrived is not heard.
+    for number in itertools.count():
+        publishers[0].say(f"news 0 {number}")
+        try:
+            heard = subscriber.lines.get(timeout=0.05)
+            break
+        except Empty:
+            assert number < LIMIT_SECONDS * 20, "nothing arrives"
+    while heard != f"news 0 {number}":
+        heard = subscriber.hear()
+    for number in range(number + 1, number + 21):
+        publishers[0].say(f"sport {number}", f"news 2 {number}", f"news 0 {number}")
+        assert subscriber.hear() == f"news 0 {number}"
+        publishers[1].say(f"sport {number}", f"news 1 {number}")
+        assert subscriber.hear() == f"news 1 {number}"
+
+
+@every_implementation
+def test_a_pipeline_with_a_work_queue_between_them(start, endpoint, topic, peer):
+    producer = start(peer, "push", connect=[endpoint("PULL", topic=topic)])
+    at_workers = endpoint("PUSH", queue=topic, group="workers")
+    workers = [start(peer, "pull", connect=[at_workers]) for _ in range(2)]
+    producer.say(*map(str, range(100)))
+    done, deadline = set(), time.monotonic() + LIMIT_SECONDS
+    while len(done) < 100:
+        assert time.monotonic() < deadline, f"only {len(done)} jobs came"
+        for worker in workers:
+            try:
+                done.add(int(worker.lines.get(timeout=0.01)))
+            except Empty:
+                pass
+    assert done == set(range(100))
+
+
+@every_implementation
+def test_curve_with_the_node(start, endpoint, topic, peer):
+    node_keys, producer_keys, stranger = curve_keys(), curve_keys(), curve_keys()
+    address = endpoint("PULL", channel=topic, mechanism="curve", curve_secret_key=node_keys[1],
+                       curve_allow=[producer_keys[0]])
+    heard = start(peer, "pull", connect=[endpoint("PUSH", channel=topic)])
+    for keys, text in ((stranger, "not let in"), (producer_keys, "let in")):
+        start(peer, "push", "--curve-server-key", node_keys[0], *curve_flags(peer, keys), connect=[address]).say(text)
+    assert heard.hear() == "let in"
+    heard.hear_nothing()
+
+
 # Redis: a publisher, and a subscriber that filters channels.
 
 class RedisFilter(doors.RedisSubscriber):
@@ -216,4 +309,6 @@ def test_a_subscriber_hears_the_channels_that_it_filters(shared_node, topic, pub
             for mouth in mouths:
                 mouth.write(Record(None, f"{mouth.channel} {number}".encode()))
         heard = [record.value.decode() for record in ear.read(40)]
-        assert heard == [f"{topic}.news.{place} {number}" for number in range(20) for place in ("eu", "us")]
+        for mouth in mouths:
+            wanted = [f"{mouth.channel} {number}" for number in range(20)] if "news" in mouth.channel else []
+            assert [one for one in heard if one.startswith(mouth.channel)] == wanted
