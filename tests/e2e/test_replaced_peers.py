@@ -14,6 +14,7 @@ from queue import Empty
 import pytest
 import zmq
 from clients import Record, doors
+from clients.watch import eventually
 from clients.zmq_peers import FOREIGN, JeroMq, Ours, ZeromqJs
 
 LIMIT_SECONDS = 30
@@ -216,6 +217,7 @@ def test_clients_and_workers_with_a_service_between_them(start, endpoint, topic,
         client.say(*[f"{name} {number}" for number in range(20)])
     for name, client in enumerate(clients):
         assert [client.hear() for _ in range(20)] == [f"{name} {number}" for number in range(20)]
+    eventually(lambda: sum(worker.lines.qsize() for worker in workers) >= 60, "all was done by a worker")
     done = [line for worker in workers for line in worker.lines.queue]
     assert sorted(done) == sorted(f"{name} {number}" for name in range(3) for number in range(20))
 
