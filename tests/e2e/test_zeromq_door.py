@@ -354,6 +354,28 @@ def test_a_work_queue_of_push_goes_on_where_it_was(shared_node, endpoint, libzmq
     assert again.recv() == b"next"
 
 
+def test_what_a_dead_worker_had_is_lost_and_counted_and_the_rest_goes_to_the_next(
+    shared_node, endpoint, libzmq, topic
+):
+    address = endpoint("PUSH", topic=topic, hwm=4)
+    idle = libzmq(zmq.PULL, address, rcvhwm=1)
+    eventually(lambda: describe(shared_node, endpoint.name)["peers"] == 1, "it is there")
+    before = metric(shared_node, "posthouse_zmtp_messages_lost_total", socket="PUSH")
+    producer = Producer({"bootstrap.servers": shared_node.kafka})
+    for number in range(60):
+        producer.produce(topic, b"%d " % number + b"x" * 500_000)
+        producer.flush()
+    # It has at its mark what it will lose: the endpoint waits, and hands out nothing more.
+    eventually(lambda: describe(shared_node, endpoint.name)["sent"] >= 4, "it has some")
+    idle.close()
+    worker = libzmq(zmq.PULL, address)
+    heard = [int(worker.recv().split()[0])]
+    while heard[-1] != 59:
+        heard.append(int(worker.recv().split()[0]))
+    assert heard == list(range(heard[0], 60)) and 0 < heard[0] < 60
+    assert metric(shared_node, "posthouse_zmtp_messages_lost_total", socket="PUSH") > before
+
+
 def test_a_channel_is_handed_out(shared_node, endpoint, libzmq, topic):
     worker = libzmq(zmq.PULL, endpoint("PUSH", channel=topic))
     redis.Redis(**shared_node.redis).publish(topic, b"job")

@@ -33,6 +33,8 @@ const KEYWORDS: [&str; 58] = [
     "DROP",
     "ELSE",
     "END",
+    "ENDPOINT",
+    "ENDPOINTS",
     "EXCEPT",
     "EXISTS",
     "EXPLAIN",
