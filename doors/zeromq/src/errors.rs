@@ -81,16 +81,14 @@ pub(crate) enum WorkError {
 
 /// Whether trying the same append again may help, or this message will never be taken.
 pub(crate) fn is_refusal(failure: &AppendFailure) -> bool {
-    match failure {
-        AppendFailure::Batch(_) | AppendFailure::Internal(_) => true,
-        AppendFailure::Append(error) => match error {
-            AppendError::Batch(_) | AppendError::TooLarge { .. } | AppendError::KeyMissing => true,
-            _ => false,
-        },
-        AppendFailure::Lookup(_) | AppendFailure::Create { .. } | AppendFailure::Durability(_) => {
-            false
-        }
-    }
+    matches!(
+        failure,
+        AppendFailure::Batch(_)
+            | AppendFailure::Internal(_)
+            | AppendFailure::Append(
+                AppendError::Batch(_) | AppendError::TooLarge { .. } | AppendError::KeyMissing
+            )
+    )
 }
 
 /// An answer that is an error: `posthouse-error`, a code for programs, a text for people.

@@ -4,7 +4,10 @@ use proptest::prelude::*;
 
 use super::*;
 
-const ADDRESS: (&str, &str) = ("bind", "tcp://127.0.0.1:0");
+/// A setting as it is typed.
+type Pair<'a> = (&'a str, &'a str);
+
+const ADDRESS: Pair<'_> = ("bind", "tcp://127.0.0.1:0");
 
 fn settings(pairs: &[(&str, &str)]) -> EndpointSettings {
     let mut settings = EndpointSettings::default();
@@ -34,7 +37,7 @@ fn each_socket_type_has_its_targets() {
     let (topic, channel) = (("topic", "t"), ("channel", "c"));
     let (queue, group) = (("queue", "t"), ("group", "g"));
     let (service, pair) = (("service", "s"), ("pair", "p"));
-    let table: [(&str, &[&[(&str, &str)]]); 11] = [
+    let table: [(&str, &[&[Pair<'_>]]); 11] = [
         ("PULL", &[&[topic], &[channel]]),
         ("SUB", &[&[topic], &[channel]]),
         ("XSUB", &[&[topic], &[channel]]),
@@ -47,7 +50,7 @@ fn each_socket_type_has_its_targets() {
         ("DEALER", &[&[service], &[queue, group]]),
         ("PAIR", &[&[pair]]),
     ];
-    let all: [&[(&str, &str)]; 5] = [&[topic], &[channel], &[queue, group], &[service], &[pair]];
+    let all: [&[Pair<'_>]; 5] = [&[topic], &[channel], &[queue, group], &[service], &[pair]];
     for (socket, targets) in table {
         for target in all {
             let outcome = work(socket, target);

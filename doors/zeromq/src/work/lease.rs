@@ -15,7 +15,7 @@ use crate::metrics::Dropped;
 use crate::spec::Queue;
 
 /// How long to wait for a record before asking again.
-pub(super) const WAIT: Duration = Duration::from_secs(60);
+pub(super) const WAIT: Duration = Duration::from_secs(10);
 
 /// Makes the queue when there is none, and gives back what was held before; the owner's name.
 pub(super) async fn enter(context: &Context, queue: &Queue) -> Result<Bytes, WorkError> {

@@ -11,7 +11,7 @@ use rustyline::{Context, Helper};
 use super::statement::{is_blank, is_complete};
 
 /// What is offered beside the names of topics and columns.
-const KEYWORDS: [&str; 58] = [
+const KEYWORDS: [&str; 60] = [
     "ALTER",
     "AND",
     "AS",
