@@ -19,7 +19,7 @@ Then, in another terminal:
   posthouse consume orders --follow
   posthouse sql 'SELECT * FROM orders LIMIT 10'";
 
-/// One log, every messaging pattern: a node that Kafka, HTTP and Postgres clients share.
+/// One log, every messaging pattern: a node that Kafka, Redis, ZeroMQ, HTTP and Postgres clients share.
 #[derive(Debug, Parser)]
 #[command(name = "posthouse", version, after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{CODES}"))]
 #[command(subcommand_required = true, arg_required_else_help = true, infer_subcommands = false)]

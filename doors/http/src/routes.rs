@@ -67,7 +67,7 @@ impl Door {
 #[derive(OpenApi)]
 #[openapi(info(
     title = "Posthouse",
-    description = "One log that Kafka, HTTP and Postgres clients share. Errors are problem documents (RFC 9457)."
+    description = "One log that Kafka, Redis, ZeroMQ, HTTP and Postgres clients share. Errors are problem documents (RFC 9457)."
 ))]
 struct Document;
 
