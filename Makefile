@@ -1,6 +1,6 @@
 # `make` lists the commands; anything longer than a line lives in tools/.
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench bench-full fmt lint fuzz soak
+.PHONY: help demo test conformance bench bench-full fmt lint fuzz soak
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -11,6 +11,9 @@ demo: ## Build, load a year of flights through the Kafka door, answer questions 
 
 test: ## Run everything that must pass; ARGS go to pytest
 	tools/test $(ARGS)
+
+conformance: ## Run the test suites of Redis, redis-py, librdkafka and pg_compat: what passed passes still
+	tools/conformance
 
 bench: ## Compare with Kafka, Redis and libzmq on this machine: the core rows, under half an hour
 	tools/bench $(ARGS)
