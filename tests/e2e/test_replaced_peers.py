@@ -135,7 +135,11 @@ def test_plain_with_a_wrong_password(start, foreign):
 
 
 def curve_keys():
-    return [key.decode() for key in zmq.curve_keypair()]
+    """A public and a secret key; one that begins with a hyphen looks like a flag to other peers' parsers."""
+    while True:
+        keys = [key.decode() for key in zmq.curve_keypair()]
+        if not any(key.startswith("-") for key in keys):
+            return keys
 
 
 def curve_flags(implementation, keys):

@@ -341,6 +341,15 @@ def test_curve_our_server(ours, libzmq):
         assert client.recv_string() == text
 
 
+def test_a_key_or_password_may_begin_with_a_hyphen(ours, libzmq):
+    secret = next(secret.decode() for _, secret in iter(zmq.curve_keypair, None) if secret.startswith(b"-"))
+    assert ours("pull", "--curve-server", "--curve-secret-key", secret, bind=TCP).endpoint
+    server = ours("pull", "--plain-server", "--plain-username", "a", "--plain-password", "-b", bind=TCP)
+    client = libzmq(zmq.PUSH, plain_username=b"a", plain_password=b"-b", connect=[server.endpoint])
+    client.send_string("hello")
+    assert server.hear() == "hello"
+
+
 def test_curve_our_client(ours, libzmq):
     server_public, server_secret = zmq.curve_keypair()
     _, secret = zmq.curve_keypair()

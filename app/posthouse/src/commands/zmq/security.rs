@@ -7,14 +7,20 @@ use posthouse_zmtp::{
 
 use crate::exit::{Code, Failure};
 
-/// PLAIN or CURVE; nothing is neither.
+/// PLAIN or CURVE; nothing is neither. A key may begin with a hyphen, as one in 85 does.
 #[derive(Args, Clone, Debug)]
 pub(super) struct SecurityArgs {
     /// PLAIN: the user name to give, or with --plain-server, to ask for
     #[arg(long, value_name = "NAME", requires = "plain_password")]
     plain_username: Option<String>,
     /// PLAIN: the password
-    #[arg(long, value_name = "TEXT", env = "POSTHOUSE_ZMQ_PLAIN_PASSWORD", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        env = "POSTHOUSE_ZMQ_PLAIN_PASSWORD",
+        hide_env_values = true,
+        allow_hyphen_values = true
+    )]
     plain_password: Option<String>,
     /// PLAIN: ask peers for the user name and the password
     #[arg(long, requires = "plain_username")]
@@ -25,6 +31,7 @@ pub(super) struct SecurityArgs {
         value_name = "KEY",
         env = "POSTHOUSE_ZMQ_CURVE_SECRET_KEY",
         hide_env_values = true,
+        allow_hyphen_values = true,
         conflicts_with = "plain_username"
     )]
     curve_secret_key: Option<String>,
@@ -33,6 +40,7 @@ pub(super) struct SecurityArgs {
         long,
         value_name = "KEY",
         requires = "curve_secret_key",
+        allow_hyphen_values = true,
         conflicts_with = "curve_server"
     )]
     curve_server_key: Option<String>,
@@ -40,7 +48,7 @@ pub(super) struct SecurityArgs {
     #[arg(long, requires = "curve_secret_key")]
     curve_server: bool,
     /// CURVE server: let in only the client with this public key; may be repeated
-    #[arg(long, value_name = "KEY", requires = "curve_server")]
+    #[arg(long, value_name = "KEY", requires = "curve_server", allow_hyphen_values = true)]
     curve_allow: Vec<String>,
 }
 
