@@ -8,39 +8,18 @@ import os
 import random
 import resource
 import time
-import urllib.error
 import urllib.request
 
 import pytest
 import posthouse_node
 import redis
+from clients.http_json import Http
 from confluent_kafka import Producer
 from destination import LIMIT, eventually
 from posthouse_node import Node
 
 ROUNDS = int(os.environ.get("POSTHOUSE_SINK_CRASH_ROUNDS", "5"))
 SEED = int(os.environ.get("POSTHOUSE_CRASH_SEED", str(random.SystemRandom().randrange(2**32))))
-
-
-class Http:
-    """Requests to one node; a failure is its status and its problem."""
-
-    def __init__(self, node):
-        self.node = node
-
-    def __call__(self, method, path, body=None):
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self.node.http + path, data=data, method=method)
-        try:
-            with urllib.request.urlopen(request, timeout=LIMIT) as answer:
-                return answer.status, json.loads(answer.read() or b"null")
-        except urllib.error.HTTPError as error:
-            return error.code, json.loads(error.read() or b"null")
-
-    def ok(self, method, path, body=None):
-        status, answer = self(method, path, body)
-        assert status < 300, answer
-        return answer
 
 
 @pytest.fixture

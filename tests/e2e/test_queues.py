@@ -12,36 +12,15 @@ import os
 import random
 import threading
 import time
-import urllib.error
 import urllib.request
 
 import pytest
+from clients.http_json import Http
 from confluent_kafka import Producer
 
 ROUNDS = int(os.environ.get("POSTHOUSE_QUEUE_CRASH_ROUNDS", "8"))
 SEED = int(os.environ.get("POSTHOUSE_CRASH_SEED", str(random.SystemRandom().randrange(2**32))))
 LIMIT = 30
-
-
-class Http:
-    """Requests to one node; a failure is its status and its problem."""
-
-    def __init__(self, node):
-        self.base = node.http
-
-    def __call__(self, method, path, body=None, timeout=LIMIT):
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self.base + path, data=data, method=method)
-        try:
-            with urllib.request.urlopen(request, timeout=timeout) as answer:
-                return answer.status, json.loads(answer.read() or b"null")
-        except urllib.error.HTTPError as error:
-            return error.code, json.loads(error.read() or b"null")
-
-    def ok(self, method, path, body=None):
-        status, answer = self(method, path, body)
-        assert status < 300, answer
-        return answer
 
 
 class Queue:
@@ -56,7 +35,7 @@ class Queue:
     def write(self, *values):
         lines = [{"value": value} for value in values]
         data = "\n".join(map(json.dumps, lines)).encode()
-        url = f"{self.http.base}/topics/{self.topic}/records/batch"
+        url = f"{self.http.node.http}/topics/{self.topic}/records/batch"
         with urllib.request.urlopen(urllib.request.Request(url, data=data), timeout=LIMIT) as answer:
             assert answer.status == 200
 

@@ -11,11 +11,11 @@ import socket
 import ssl
 import threading
 import time
-import urllib.error
 import urllib.request
 
 import pytest
 import trustme
+from clients.http_json import Http
 from confluent_kafka import Producer
 from destination import LIMIT, Destination, eventually
 from posthouse_node import Node
@@ -23,27 +23,6 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 ROUNDS = int(os.environ.get("POSTHOUSE_WEBHOOK_CRASH_ROUNDS", "5"))
 SEED = int(os.environ.get("POSTHOUSE_CRASH_SEED", str(random.SystemRandom().randrange(2**32))))
-
-
-class Http:
-    """Requests to one node; a failure is its status and its problem."""
-
-    def __init__(self, node):
-        self.base = node.http
-
-    def __call__(self, method, path, body=None):
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self.base + path, data=data, method=method)
-        try:
-            with urllib.request.urlopen(request, timeout=LIMIT) as answer:
-                return answer.status, json.loads(answer.read() or b"null")
-        except urllib.error.HTTPError as error:
-            return error.code, json.loads(error.read() or b"null")
-
-    def ok(self, method, path, body=None):
-        status, answer = self(method, path, body)
-        assert status < 300, answer
-        return answer
 
 
 class Hook:
@@ -59,7 +38,7 @@ class Hook:
         lines = [{"value": value, "key": key, "partition": partition} for value in values]
         lines = [{name: v for name, v in line.items() if v is not None} for line in lines]
         data = "\n".join(map(json.dumps, lines)).encode()
-        url = f"{self.http.base}/topics/{self.topic}/records/batch"
+        url = f"{self.http.node.http}/topics/{self.topic}/records/batch"
         with urllib.request.urlopen(urllib.request.Request(url, data=data), timeout=LIMIT) as answer:
             assert answer.status == 200
 
