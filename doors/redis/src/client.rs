@@ -78,6 +78,13 @@ impl Client {
         Arc::clone(self.publisher.get_or_insert_with(make))
     }
 
+    /// Tells the receivers of what it has published since the last time.
+    pub(crate) fn wake_receivers(&self) {
+        if let Some(publisher) = &self.publisher {
+            publisher.wake();
+        }
+    }
+
     /// Watches nothing any more.
     pub(crate) fn unwatch(&mut self, keyspace: &mut Keyspace) {
         for watch in self.watched.drain(..) {

@@ -25,6 +25,7 @@ use futures::future::BoxFuture;
 use posthouse_listener::Connection as Accepted;
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep_until};
+use tokio_util::io::poll_read_buf;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -162,6 +163,8 @@ impl Connection {
             moved |= self.begin_requests(cx);
             moved |= self.poll_messages(cx)?;
             moved |= self.poll_write(cx)?;
+            // After the answers, so that the publisher goes on while its receivers are written to.
+            self.client.wake_receivers();
             self.check_output()?;
             moved |= self.poll_read(cx)?;
             if self.is_finished() {
@@ -422,23 +425,19 @@ impl Connection {
         {
             return Ok(false);
         }
-        loop {
-            if self.stream.poll_read_ready(cx)?.is_pending() {
-                return Ok(false);
+        // A read that leaves room has emptied the socket, and it is not asked again until it has more.
+        match poll_read_buf(Pin::new(&mut self.stream), cx, self.requests.spare()) {
+            Poll::Pending => Ok(false),
+            Poll::Ready(Ok(0)) => {
+                self.on_input_end();
+                Ok(true)
             }
-            match self.stream.try_read_buf(self.requests.spare()) {
-                Ok(0) => {
-                    self.on_input_end();
-                    return Ok(true);
-                }
-                Ok(count) => {
-                    let count = u64::try_from(count).unwrap_or(u64::MAX);
-                    self.server.statistics.bytes_in.fetch_add(count, Ordering::Relaxed);
-                    return Ok(true);
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(error.into()),
+            Poll::Ready(Ok(count)) => {
+                let count = u64::try_from(count).unwrap_or(u64::MAX);
+                self.server.statistics.bytes_in.fetch_add(count, Ordering::Relaxed);
+                Ok(true)
             }
+            Poll::Ready(Err(error)) => Err(error.into()),
         }
     }
 

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use super::feeds::Feeds;
 use super::glob::Glob;
 use super::inbox::Offered;
 use super::message::Event;
 use super::routes::{Routes, Subscription};
+use super::wakes::Wakes;
 
 /// All channels of this node.
 #[derive(Default)]
@@ -38,14 +39,18 @@ impl Channels {
         matching
     }
 
-    /// Delivers to everyone who listens now; gives their number.
+    /// Delivers to everyone who listens now; gives their number. Who is to be told is noted in `wakes`.
     ///
     /// Waits for those who declared [`super::Overflow::Block`] and are full.
     ///
     /// # Cancellation
     /// Safe to drop; those who are waited for do not receive it.
-    pub(super) async fn deliver(&self, event: Arc<Event>) -> u64 {
-        let (mut receivers, full) = self.deliver_now(&event);
+    pub(super) async fn deliver(&self, event: Arc<Event>, wakes: &Mutex<Wakes>) -> u64 {
+        let (mut receivers, full) = self.deliver_now(&event, &mut wakes.lock());
+        if !full.is_empty() {
+            // Room may come of what those do who have not been told yet.
+            wakes.lock().wake();
+        }
         for subscription in full {
             if subscription.inbox().offer_waiting(&subscription, &event).await == Offered::Taken {
                 receivers += 1;
@@ -73,10 +78,10 @@ impl Channels {
     }
 
     /// One pass over the receivers; gives those who must be waited for.
-    fn deliver_now(&self, event: &Arc<Event>) -> (u64, Vec<Arc<Subscription>>) {
+    fn deliver_now(&self, event: &Arc<Event>, wakes: &mut Wakes) -> (u64, Vec<Arc<Subscription>>) {
         let (mut receivers, mut full) = (0, Vec::new());
         self.routes.read().matching(&event.channel, |subscription| {
-            match subscription.inbox().offer(subscription, event) {
+            match subscription.inbox().offer(subscription, event, wakes) {
                 Offered::Taken => receivers += 1,
                 Offered::Full => full.push(Arc::clone(subscription)),
                 Offered::Ended => {}

@@ -25,6 +25,7 @@ use super::inbox::Offered;
 use super::message::{Event, EventPosition};
 use super::records::{RecordsError, load};
 use super::routes::Subscription;
+use super::wakes::Wakes;
 use crate::metrics;
 
 /// LIMIT: stored bytes read at a time for all followers.
@@ -204,19 +205,22 @@ impl Feed {
 
     /// Hands out events, and moves on; who cannot take one reads on by itself.
     fn deliver(&self, events: &[Arc<Event>], after: Offset) {
-        let mut behind = Vec::new();
+        let (mut behind, mut wakes) = (Vec::new(), Wakes::default());
         {
             let mut state = self.state.lock();
-            state.followers.retain(|_, cursor| match deliver_to(cursor, events, after) {
-                Follows::On => true,
-                Follows::Behind => {
-                    behind.push(cursor.clone());
-                    false
+            state.followers.retain(|_, cursor| {
+                match deliver_to(cursor, events, after, &mut wakes) {
+                    Follows::On => true,
+                    Follows::Behind => {
+                        behind.push(cursor.clone());
+                        false
+                    }
+                    Follows::NoMore => false,
                 }
-                Follows::NoMore => false,
             });
             state.next = after;
         }
+        wakes.wake();
         metrics::live_records(events.len());
         behind.into_iter().for_each(|cursor| self.catch_up(cursor));
     }
@@ -228,13 +232,18 @@ enum Follows {
     NoMore,
 }
 
-fn deliver_to(cursor: &mut Cursor, events: &[Arc<Event>], after: Offset) -> Follows {
+fn deliver_to(
+    cursor: &mut Cursor,
+    events: &[Arc<Event>],
+    after: Offset,
+    wakes: &mut Wakes,
+) -> Follows {
     for event in events {
         let offset = event.at.map_or(Offset::ZERO, |at| at.offset);
         if offset < cursor.next {
             continue;
         }
-        match cursor.subscription.inbox().offer(&cursor.subscription, event) {
+        match cursor.subscription.inbox().offer(&cursor.subscription, event, wakes) {
             Offered::Taken => cursor.next = offset.plus(1),
             Offered::Full => return Follows::Behind,
             Offered::Ended => return Follows::NoMore,

@@ -1,7 +1,8 @@
 //! A subscriber's queue: bounded, with a declared answer to being full.
 //!
 //! # Invariants
-//! - The receiver is woken only when the queue was empty: one wake-up for a burst.
+//! - The receiver is woken only when the queue was empty: one wake-up for a burst. Who offers says when,
+//!   so that a burst can be queued first.
 //! - After the end nothing is queued, and what was queued before an overflow is gone.
 //! - What is queued for a subscription that has ended is not given out.
 
@@ -17,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::message::{Delivery, Event};
 use super::routes::Subscription;
+use super::wakes::Wakes;
 use crate::metrics;
 
 /// What happens to a message for a subscriber whose queue is full.
@@ -92,8 +94,14 @@ impl Inbox {
         Inbox { config, queue, room, awaited: AtomicBool::new(false) }
     }
 
-    /// Queues an event, or does what is declared for a full queue.
-    pub(super) fn offer(&self, subscription: &Arc<Subscription>, event: &Arc<Event>) -> Offered {
+    /// Queues an event, or does what is declared for a full queue. The receiver is noted in `wakes`, if
+    /// it has to be told.
+    pub(super) fn offer(
+        &self,
+        subscription: &Arc<Subscription>,
+        event: &Arc<Event>,
+        wakes: &mut Wakes,
+    ) -> Offered {
         let mut queue = self.queue.lock();
         if queue.ended.is_some() || !subscription.is_active() {
             return Offered::Ended;
@@ -116,7 +124,9 @@ impl Inbox {
                 }
             }
         }
-        queue.push(Delivery { subscription: Arc::clone(subscription), event: Arc::clone(event) });
+        let delivery =
+            Delivery { subscription: Arc::clone(subscription), event: Arc::clone(event) };
+        wakes.add(queue.push(delivery));
         Offered::Taken
     }
 
@@ -140,7 +150,9 @@ impl Inbox {
                 }
                 if self.has_room(&queue, event.size()) {
                     let subscription = Arc::clone(subscription);
-                    queue.push(Delivery { subscription, event: Arc::clone(event) });
+                    let waker = queue.push(Delivery { subscription, event: Arc::clone(event) });
+                    drop(queue);
+                    waker.into_iter().for_each(Waker::wake);
                     return Offered::Taken;
                 }
                 self.awaited.store(true, Ordering::Release);
@@ -223,13 +235,12 @@ impl Inbox {
 }
 
 impl Queue {
-    fn push(&mut self, delivery: Delivery) {
+    /// Adds a delivery; gives whom to wake.
+    fn push(&mut self, delivery: Delivery) -> Option<Waker> {
         self.bytes += delivery.event.size();
         let was_empty = self.entries.is_empty();
         self.entries.push_back(delivery);
-        if was_empty && let Some(waker) = self.waker.take() {
-            waker.wake();
-        }
+        if was_empty { self.waker.take() } else { None }
     }
 
     fn pop(&mut self) -> Option<Delivery> {

@@ -1,5 +1,6 @@
 //! What travels on a channel.
 
+use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -91,20 +92,24 @@ impl Event {
     /// The event in an encoding that is the same for every receiver, made once for all of them.
     ///
     /// Two encodings are remembered; a third is made anew each time.
-    pub fn encoded(&self, encoding: Encoding, encode: impl FnOnce(&Event) -> Bytes) -> Bytes {
+    pub fn encoded(
+        &self,
+        encoding: Encoding,
+        encode: impl FnOnce(&Event) -> Bytes,
+    ) -> Cow<'_, Bytes> {
         for slot in &self.encoded {
             match slot.get() {
-                Some((known, bytes)) if *known == encoding => return bytes.clone(),
+                Some((known, bytes)) if *known == encoding => return Cow::Borrowed(bytes),
                 Some(_) => {}
                 None => {
                     let bytes = encode(self);
                     // Whoever was first may have stored another encoding, which does no harm.
                     let _ = slot.set((encoding, bytes.clone()));
-                    return bytes;
+                    return Cow::Owned(bytes);
                 }
             }
         }
-        encode(self)
+        Cow::Owned(encode(self))
     }
 }
 

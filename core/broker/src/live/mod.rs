@@ -27,6 +27,7 @@ mod routes_tests;
 mod services;
 mod subscriber;
 mod trie;
+mod wakes;
 
 pub(crate) use channels::Channels;
 pub use glob::Glob;

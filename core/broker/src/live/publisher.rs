@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::{Bytes, BytesMut};
+use parking_lot::Mutex;
 use posthouse_log::Ticket;
 use posthouse_record::{BatchBuilder, Compression};
 use posthouse_types::{LeaderEpoch, Offset, PartitionIndex, Principal};
 
 use super::message::{Event, LiveMessage};
+use super::wakes::Wakes;
 use crate::authorize::authorize;
 use crate::partitioner::{partition_for_connection, partition_for_key};
 use crate::topics::OpenTopic;
@@ -25,6 +27,8 @@ pub struct Publisher {
     broker: Arc<Broker>,
     principal: Principal,
     number: u32,
+    /// Receivers of what was published by [`Publisher::start_quietly`].
+    wakes: Mutex<Wakes>,
 }
 
 /// What became of a message.
@@ -53,7 +57,8 @@ impl Broker {
     /// records without a key go where [`partition_for_connection`] says, whichever request they are of.
     pub fn publisher_of(&self, principal: &Principal, connection: u32) -> Publisher {
         let broker = self.this().upgrade().expect("whoever calls holds the broker");
-        Publisher { broker, principal: principal.clone(), number: connection }
+        let (principal, wakes) = (principal.clone(), Mutex::default());
+        Publisher { broker, principal, number: connection, wakes }
     }
 
     /// Publishes one message on its own; see [`Publisher::publish`].
@@ -95,6 +100,24 @@ impl Publisher {
         channel: Bytes,
         message: LiveMessage,
     ) -> Result<Publishing, PublishError> {
+        let started = self.start_quietly(channel, message).await;
+        self.wake();
+        started
+    }
+
+    /// As [`Publisher::start`], for one of several messages: receivers that are idle learn of them by
+    /// [`Publisher::wake`], which must follow, and then find all of them.
+    ///
+    /// # Errors
+    /// As for [`Publisher::start`].
+    ///
+    /// # Cancellation
+    /// As for [`Publisher::start`].
+    pub async fn start_quietly(
+        &self,
+        channel: Bytes,
+        message: LiveMessage,
+    ) -> Result<Publishing, PublishError> {
         authorize(&self.principal, Operation::Write, Resource::Channel(&channel))?;
         let channels = self.broker.channels();
         if let Some(open) = self.broker.topic_table().find_bytes(&channel) {
@@ -106,9 +129,14 @@ impl Publisher {
             return Ok(Publishing { published, ticket: Some(ticket) });
         }
         let event = Arc::new(Event::new(channel, message, None));
-        let receivers = channels.deliver(event).await;
+        let receivers = channels.deliver(event, &self.wakes).await;
         metrics::live_published(receivers);
         Ok(Publishing { published: Published { receivers, at: None }, ticket: None })
+    }
+
+    /// Wakes the receivers of what was published quietly. Dropping the publisher does, too.
+    pub fn wake(&self) {
+        self.wakes.lock().wake();
     }
 
     async fn append(

@@ -1,6 +1,8 @@
 //! Channels that are no topics: who receives what, and what becomes of those who fall behind.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -242,7 +244,7 @@ async fn an_encoding_is_made_once_for_all_receivers() {
     let first = one.event.encoded(Encoding("upper"), |_| Bytes::from("X"));
     let again = two.event.encoded(Encoding("upper"), |_| unreachable!("made already"));
     let other = two.event.encoded(Encoding("double"), |_| Bytes::from("xx"));
-    assert_eq!((first, again, other), ("X".into(), "X".into(), "xx".into()));
+    assert_eq!([&first[..], &again, &other], [&b"X"[..], b"X", b"xx"]);
 }
 
 #[tokio::test]
@@ -264,4 +266,37 @@ async fn a_pattern_that_is_too_long_is_refused() {
     let refused = subscriber.subscribe(long, SubscribeFrom::Now).await.unwrap_err();
     assert!(matches!(refused, SubscribeError::PatternTooLong { .. }), "{refused}");
     assert!(subscriber.patterns().is_empty());
+}
+
+#[tokio::test]
+async fn what_is_published_quietly_is_found_whole_by_whoever_is_woken() {
+    let node = Node::start().await;
+    let subscriber = subscribed(&node.broker, roomy(), exact("a")).await;
+    let publisher = node.broker.publisher(&me());
+    let wakes = Arc::new(WakeCounter::default());
+    let waker = Waker::from(Arc::clone(&wakes));
+    let mut context = Context::from_waker(&waker);
+    let mut taken = Vec::new();
+    assert!(subscriber.poll_many(&mut context, 10, &mut taken).is_pending());
+    for value in ["x", "y", "z"] {
+        publisher.start_quietly(Bytes::from("a"), message(value)).await.unwrap();
+    }
+    assert_eq!(wakes.0.load(Ordering::Relaxed), 0);
+    publisher.wake();
+    assert_eq!(wakes.0.load(Ordering::Relaxed), 1);
+    assert!(matches!(subscriber.poll_many(&mut context, 10, &mut taken), Poll::Ready(Ok(3))));
+
+    assert!(subscriber.poll_many(&mut context, 10, &mut taken).is_pending());
+    publisher.start_quietly(Bytes::from("a"), message("last")).await.unwrap();
+    drop(publisher);
+    assert_eq!(wakes.0.load(Ordering::Relaxed), 2, "nobody is forgotten");
+}
+
+#[derive(Default)]
+struct WakeCounter(AtomicUsize);
+
+impl Wake for WakeCounter {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
 }

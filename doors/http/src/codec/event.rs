@@ -18,12 +18,13 @@ pub(crate) enum Value {
 
 /// An event as one JSON object; made once for all who receive it.
 pub(crate) fn event(event: &Event) -> Bytes {
-    event.encoded(Encoding("http_event"), |event| {
+    let encode = |event: &Event| -> Bytes {
         let mut output = vec![b'{'];
         members(&mut output, event, Value::Inside);
         output.push(b'}');
         output.into()
-    })
+    };
+    event.encoded(Encoding("http_event"), encode).into_owned()
 }
 
 /// A delivery as a WebSocket frame's JSON, with the pattern that matched unless it is the name.
@@ -45,7 +46,9 @@ pub(crate) fn delivery(delivery: &Delivery, value: Value) -> Bytes {
     };
     match (delivery.pattern(), value) {
         // The same for everyone who subscribed by name.
-        (Pattern::Exact(_), Value::Inside) => delivery.event.encoded(Encoding("websocket"), encode),
+        (Pattern::Exact(_), Value::Inside) => {
+            delivery.event.encoded(Encoding("websocket"), encode).into_owned()
+        }
         _ => encode(&delivery.event),
     }
 }

@@ -71,7 +71,7 @@ fn publish(call: &mut Call<'_>, arguments: &[Bytes]) -> Result<Outcome, CommandE
     let started = {
         let publisher = std::sync::Arc::clone(&publisher);
         let (channel, message) = (channel.clone(), message.clone());
-        let mut start = Box::pin(async move { publisher.start(channel, message).await });
+        let mut start = Box::pin(async move { publisher.start_quietly(channel, message).await });
         match (&mut start).now_or_never() {
             Some(started) => started?,
             // Someone has to be waited for, so what is published next has to wait as well.
