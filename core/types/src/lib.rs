@@ -2,6 +2,7 @@
 //!
 //! Everything here is plain data. It performs no I/O and depends on no other Posthouse crate.
 
+mod chain;
 mod clock;
 mod fault;
 mod ids;
@@ -9,6 +10,7 @@ mod name;
 mod principal;
 mod units;
 
+pub use chain::chain;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use fault::{Fault, Retry};
 pub use ids::{

@@ -17,6 +17,7 @@ use posthouse_broker::{
 use posthouse_log::{AppendError, ReadError};
 use posthouse_query::QueryError;
 use posthouse_types::NameError;
+pub(crate) use posthouse_types::chain;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -87,20 +88,6 @@ impl IntoResponse for Problem {
         response.headers_mut().insert(header::CONTENT_TYPE, PROBLEM_JSON);
         response
     }
-}
-
-/// The error and everything that caused it, as one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let part = error.to_string();
-        if !text.ends_with(&part) {
-            text = format!("{text}: {part}");
-        }
-        cause = error.source();
-    }
-    text
 }
 
 impl From<NameError> for Problem {

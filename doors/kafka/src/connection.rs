@@ -21,7 +21,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use posthouse_listener::Connection as Accepted;
 use posthouse_log::FileRange;
-use posthouse_types::Principal;
+use posthouse_types::{Principal, chain};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -321,15 +321,4 @@ impl Connection {
 #[expect(clippy::cast_precision_loss, reason = "a gauge is a float; requests in flight are few")]
 fn count(requests: usize) -> f64 {
     requests as f64
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

@@ -2,14 +2,13 @@
 //!
 //! The only place that chooses an error's code, its first word: clients tell errors apart by it.
 
-use std::error::Error;
-
 use posthouse_broker::{
     AlterTopicError, AppendFailure, CreateTopicError, LookupError, PublishError, QueueError,
     SubscribeError,
 };
 use posthouse_keyspace::KeyError;
 use posthouse_log::{DurabilityError, ReadError};
+use posthouse_types::chain;
 
 use crate::codec::Reply;
 
@@ -218,15 +217,4 @@ impl From<AlterTopicError> for CommandError {
             | AlterTopicError::Catalog(_) => CommandError::Storage(text),
         }
     }
-}
-
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

@@ -32,6 +32,7 @@ static FAMILIES: &[&[CommandSpec]] = &[
     commands::streams::COMMANDS,
     commands::stream_info::COMMANDS,
     commands::stream_groups::COMMANDS,
+    commands::stream_pending::COMMANDS,
     commands::transactions::COMMANDS,
     commands::keys::COMMANDS,
     commands::sort::COMMANDS,

@@ -5,6 +5,7 @@ use posthouse_broker::{
     RequestError, SubscribeError, SubscriberEnded,
 };
 use posthouse_log::AppendError;
+pub(crate) use posthouse_types::chain;
 use posthouse_zmtp::{
     BindError, ConnectError, Message, OptionsError, RecvError, SendError,
     SubscribeError as SocketSubscribeError,
@@ -140,20 +141,6 @@ pub(crate) fn of_worker(answer: &Message) -> Option<(&[u8], String)> {
         }
         _ => None,
     }
-}
-
-/// The error and everything that caused it, as one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let part = error.to_string();
-        if !text.ends_with(&part) {
-            text = format!("{text}: {part}");
-        }
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

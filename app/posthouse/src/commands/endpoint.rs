@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::{Map, Value, json};
 
 use super::say::say;
-use super::table::{Table, count};
+use super::table::{Table, count, text};
 use crate::cli::NodeArgs;
 use crate::client::Client;
 use crate::exit::{Code, Failure};
@@ -178,10 +178,6 @@ fn describe(endpoint: &Value) {
     for (name, value) in settings {
         say!("  {name} = {}", texts(value));
     }
-}
-
-fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_default().to_owned()
 }
 
 /// One text or several.

@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::say::say;
-use super::table::{Table, count};
+use super::table::{Table, count, text};
 use crate::cli::NodeArgs;
 use crate::client::Client;
 use crate::exit::Failure;
@@ -136,10 +136,6 @@ fn assigned(topics: &Value) -> String {
     };
     let topics: Vec<String> = topics.as_object().into_iter().flatten().map(topic).collect();
     topics.join(" ")
-}
-
-fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]

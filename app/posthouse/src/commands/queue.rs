@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::say::say;
-use super::table::{Table, count};
+use super::table::{Table, count, text};
 use crate::cli::NodeArgs;
 use crate::client::Client;
 use crate::exit::Failure;
@@ -211,10 +211,6 @@ fn pending(messages: &Value, json: bool) {
 
 fn limit(value: &Value, unit: &str, none: &str) -> String {
     if value.is_null() { none.to_owned() } else { count(value) + unit }
-}
-
-fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::say::say;
-use super::table::{Table, count};
+use super::table::{Table, count, text};
 use crate::cli::NodeArgs;
 use crate::client::Client;
 use crate::exit::Failure;
@@ -132,8 +132,4 @@ fn list(sinks: &Value, json: bool) {
         ]);
     }
     table.print("no file sinks yet; `posthouse sink create NAME FILE --topic TOPIC` makes one");
-}
-
-fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_default().to_owned()
 }

@@ -70,6 +70,11 @@ fn is_number(cell: &str) -> bool {
                 .all(|character| character.is_ascii_digit() || ".,e-+ KMGiB".contains(character)))
 }
 
+/// A text; empty where there is none.
+pub(crate) fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
 /// A number with its thousands apart, for people; plain in a pipe.
 pub(crate) fn count(value: &Value) -> String {
     match value.as_i64() {

@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::{Map, Value, json};
 
 use super::say::say;
-use super::table::{Table, bytes, count};
+use super::table::{Table, bytes, count, text};
 use crate::cli::NodeArgs;
 use crate::client::Client;
 use crate::exit::{Code, Failure};
@@ -204,10 +204,6 @@ fn describe(topic: &Value, all: bool) {
     }
     say!();
     settings.print("every setting is as the node has it; --all lists them");
-}
-
-fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_default().to_owned()
 }
 
 /// `KEY=VALUE` pairs as an object; an empty value is `null` where it may be reset.

@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::{Map, Value, json};
 
 use super::say::say;
-use super::table::{Table, count};
+use super::table::{Table, count, text};
 use crate::cli::NodeArgs;
 use crate::client::Client;
 use crate::exit::Failure;
@@ -176,8 +176,4 @@ fn list(webhooks: &Value, json: bool) {
         ]);
     }
     table.print("no webhooks yet; `posthouse webhook create NAME TOPIC URL` makes one");
-}
-
-fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_default().to_owned()
 }

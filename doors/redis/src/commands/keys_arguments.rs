@@ -97,6 +97,17 @@ pub(super) fn numbered_keys<'a>(
     rest.split_at_checked(number).ok_or(CommandError::Syntax)
 }
 
+/// Where `SINTERCARD` and `ZINTERCARD` may stop counting; 0 is nowhere.
+pub(super) fn count_limit(options: &[Bytes]) -> Result<usize, CommandError> {
+    match options {
+        [] => Ok(0),
+        [option, limit] if is(option, "limit") => parse_integer(limit)
+            .and_then(|limit| usize::try_from(limit).ok())
+            .ok_or_else(|| CommandError::said("ERR LIMIT can't be negative")),
+        _ => Err(CommandError::Syntax),
+    }
+}
+
 /// The indexes of keys that are counted by the argument at `at`.
 pub(super) fn numbered_indexes(arguments: &[Bytes], at: usize) -> Vec<usize> {
     let number = arguments.get(at).and_then(|argument| parse_integer(argument));

@@ -17,6 +17,7 @@ mod stream_full;
 pub(crate) mod stream_groups;
 pub(crate) mod stream_info;
 mod stream_keys;
+pub(crate) mod stream_pending;
 pub(crate) mod streams;
 
 pub(crate) mod pubsub;

@@ -4,11 +4,10 @@ use bytes::Bytes;
 use posthouse_keyspace::Combine;
 
 use super::keys_arguments::{
-    bulk_or_null, bulks, count, draws, numbered_indexes, read, scan_filter, scanned, slices, write,
-    yes,
+    bulk_or_null, bulks, count, count_limit, draws, numbered_indexes, read, scan_filter, scanned,
+    slices, write, yes,
 };
 use crate::codec::{Reply, parse_integer};
-use crate::commands::is;
 use crate::errors::CommandError;
 use crate::table::{Call, CommandSpec, Flags};
 
@@ -137,12 +136,6 @@ fn sintercard(call: &mut Call<'_>, args: &[Bytes]) -> Answer {
     let (keys, options) = args[2..].split_at_checked(number).ok_or_else(|| {
         CommandError::said("ERR Number of keys can't be greater than number of args")
     })?;
-    let limit = match options {
-        [] => 0,
-        [option, limit] if is(option, "limit") => parse_integer(limit)
-            .and_then(|limit| usize::try_from(limit).ok())
-            .ok_or_else(|| CommandError::said("ERR LIMIT can't be negative"))?,
-        _ => return Err(CommandError::Syntax),
-    };
+    let limit = count_limit(options)?;
     Ok(Reply::count(call.database().shared_members(&slices(keys), limit)?))
 }

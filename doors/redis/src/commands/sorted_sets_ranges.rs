@@ -5,9 +5,11 @@ use posthouse_keyspace::{
     Aggregate, Bound, Combine, LexBound, RangeBy, RangeQuery, WeightedKey, parse_float,
 };
 
-use super::keys_arguments::{members, numbered_indexes, numbered_keys, read, slices, write};
+use super::keys_arguments::{
+    count_limit, members, numbered_indexes, numbered_keys, read, slices, write,
+};
 use super::sorted_sets::GROUP;
-use crate::codec::{Reply, parse_integer};
+use crate::codec::Reply;
 use crate::commands::{integer, is};
 use crate::errors::CommandError;
 use crate::table::{Call, CommandSpec};
@@ -330,13 +332,7 @@ fn combine(call: &mut Call<'_>, args: &[Bytes], how: Combine) -> Answer {
 
 fn zintercard(call: &mut Call<'_>, args: &[Bytes]) -> Answer {
     let (keys, options) = numbered_keys(&args[1..], "zintercard")?;
-    let limit = match options {
-        [] => 0,
-        [option, limit] if is(option, "limit") => parse_integer(limit)
-            .and_then(|limit| usize::try_from(limit).ok())
-            .ok_or_else(|| CommandError::said("ERR LIMIT can't be negative"))?,
-        _ => return Err(CommandError::Syntax),
-    };
+    let limit = count_limit(options)?;
     Ok(Reply::count(call.database().shared_scores(&slices(keys), limit)?))
 }
 
