@@ -1,7 +1,7 @@
 //! The one loop that drives a connection: reads, begins requests, waits for them, writes.
 //!
-//! Owns the socket. Requests run inside the connection's own task, so a request costs no task; only
-//! what lies in files is sent from the blocking pool, so that a cold disk holds up nobody else.
+//! Requests run inside the connection's own task, so a request costs no task. How bytes get to the
+//! client is [`crate::transport`]'s.
 //!
 //! # Invariants
 //! - At most one request runs; beside it, accepted produce requests wait for their disk, and of
@@ -14,16 +14,13 @@ use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use posthouse_listener::Connection as Accepted;
-use posthouse_log::FileRange;
+use posthouse_listener::{Connection as Accepted, Stream};
 use posthouse_types::{Principal, chain};
-use tokio::net::TcpStream;
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -33,8 +30,8 @@ use crate::commands::{self, CommandError, Outcome, Running};
 use crate::grant::Grant;
 use crate::node::{Call, Node};
 use crate::output::GATHER_MAX;
-use crate::sendfile;
 use crate::session::{RequestId, Session, SessionError, SessionLimits};
+use crate::transport::Transport;
 
 /// Why a connection ended before its client closed it.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +51,7 @@ pub(crate) async fn run(accepted: Accepted, node: Arc<Node>) {
     let Accepted { stream, peer, shutdown } = accepted;
     let mut connection = Connection::new(stream, peer, node);
     let ended = connection.drive(&shutdown).await;
+    connection.transport.farewell().await;
     connection.node.metrics.in_flight.decrement(count(connection.session.in_flight()));
     match ended {
         Ok(()) => debug!(%peer, "connection closed"),
@@ -66,7 +64,9 @@ pub(crate) async fn run(accepted: Accepted, node: Arc<Node>) {
 }
 
 struct Connection {
-    stream: Arc<TcpStream>,
+    transport: Transport,
+    /// Nothing written lies in the transport.
+    is_flushed: bool,
     session: Session,
     node: Arc<Node>,
     principal: Principal,
@@ -75,15 +75,13 @@ struct Connection {
     running: Option<(RequestId, bool, Running)>,
     /// Produce requests that have their offsets and wait for the disk, in order.
     accepted: VecDeque<(RequestId, BoxFuture<'static, Response>)>,
-    /// File bytes being sent from the blocking pool; gives how many were taken.
-    sending: Option<JoinHandle<io::Result<usize>>>,
     grant: Grant,
     /// The client closed its side.
     input_ended: bool,
 }
 
 impl Connection {
-    fn new(stream: TcpStream, peer: SocketAddr, node: Arc<Node>) -> Connection {
+    fn new(stream: Stream, peer: SocketAddr, node: Arc<Node>) -> Connection {
         let config = &node.config;
         let limits = SessionLimits {
             request_bytes_max: config.request_bytes_max.as_usize(),
@@ -92,13 +90,13 @@ impl Connection {
             requests_in_flight_max: config.requests_in_flight_max,
         };
         Connection {
-            stream: Arc::new(stream),
+            transport: Transport::new(stream),
+            is_flushed: true,
             session: Session::new(limits),
             principal: Principal::anonymous(),
             client_host: Arc::from(format!("/{}", peer.ip())),
             running: None,
             accepted: VecDeque::new(),
-            sending: None,
             grant: Grant::new(Arc::clone(&node.request_memory)),
             input_ended: false,
             node,
@@ -131,7 +129,7 @@ impl Connection {
             }
             moved |= self.poll_write(cx)?;
             moved |= self.poll_read(cx)?;
-            if self.session.is_finished() {
+            if self.session.is_finished() && self.is_flushed {
                 return Poll::Ready(Ok(()));
             }
             if !moved {
@@ -226,79 +224,48 @@ impl Connection {
         if self.input_ended || !self.session.wants_bytes() {
             return Ok(false);
         }
-        loop {
-            if self.stream.poll_read_ready(cx)?.is_pending() {
-                return Ok(false);
+        match self.transport.poll_read(cx, &mut self.session.spare()) {
+            Poll::Pending => return Ok(false),
+            Poll::Ready(Ok(0)) => {
+                self.input_ended = true;
+                self.session.on_end();
             }
-            match self.stream.try_read_vectored(&mut self.session.spare()) {
-                Ok(0) => {
-                    self.input_ended = true;
-                    self.session.on_end();
-                    return Ok(true);
-                }
-                Ok(count) => {
-                    self.session.on_bytes(count);
-                    return Ok(true);
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(error.into()),
-            }
+            Poll::Ready(Ok(count)) => self.session.on_bytes(count),
+            Poll::Ready(Err(error)) => return Err(error.into()),
         }
+        Ok(true)
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Result<bool, ConnectionError> {
         let mut moved = false;
         while !self.session.output().is_empty() {
-            let sent = match self.session.output().front_file() {
-                Some(range) if self.sending.is_none() => {
-                    let range = range.clone();
-                    self.poll_start_sending(cx, range)
-                }
-                Some(_) => self.poll_sending(cx),
-                None => self.poll_write_memory(cx),
-            };
-            let Poll::Ready(sent) = sent else { break };
+            let Poll::Ready(sent) = self.poll_write_front(cx) else { break };
             self.session.on_sent(sent?);
+            self.is_flushed = false;
             moved = true;
+        }
+        if !self.is_flushed && self.session.output().is_empty() {
+            self.is_flushed = self.transport.poll_flush(cx)?.is_ready();
         }
         Ok(moved)
     }
 
-    fn poll_write_memory(&self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let mut slices = [IoSlice::new(&[]); GATHER_MAX];
-        let count = self.session.output().gather(&mut slices);
-        loop {
-            ready!(self.stream.poll_write_ready(cx))?;
-            match self.stream.try_write_vectored(&slices[..count]) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                written => return Poll::Ready(written),
-            }
-        }
-    }
-
-    /// Hands a file range to the blocking pool once the socket takes bytes.
-    fn poll_start_sending(
-        &mut self,
-        cx: &mut Context<'_>,
-        range: FileRange,
-    ) -> Poll<io::Result<usize>> {
-        ready!(self.stream.poll_write_ready(cx))?;
-        let stream = Arc::clone(&self.stream);
-        self.sending = Some(tokio::task::spawn_blocking(move || sendfile::send(&stream, &range)));
-        self.poll_sending(cx)
-    }
-
-    fn poll_sending(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let Some(sending) = &mut self.sending else { return Poll::Ready(Ok(0)) };
-        let sent = ready!(sending.poll_unpin(cx));
-        self.sending = None;
-        let sent = sent.map_err(io::Error::other)?;
-        if let Ok(count) = &sent {
-            let bytes = u64::try_from(*count).unwrap_or(u64::MAX);
+    /// Writes some of what is first in the output: memory, or a file.
+    fn poll_write_front(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let output = self.session.output();
+        let Some(range) = output.front_file() else {
+            let mut slices = [IoSlice::new(&[]); GATHER_MAX];
+            let count = output.gather(&mut slices);
+            return self.transport.poll_write(cx, &slices[..count]);
+        };
+        let sent = self.transport.poll_send_file(cx, range);
+        if let Poll::Ready(Ok(count)) = sent
+            && self.transport.has_sendfile()
+        {
+            let bytes = u64::try_from(count).unwrap_or(u64::MAX);
             self.node.metrics.sendfile_bytes.increment(bytes);
         }
-        Poll::Ready(sent)
+        sent
     }
 
     /// The node stops: what has begun is finished, unless it waits for other clients.

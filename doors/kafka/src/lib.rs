@@ -18,6 +18,7 @@ mod output;
 mod sendfile;
 mod serve;
 mod session;
+mod transport;
 
 pub use codec::api::Api;
 pub use config::KafkaConfig;

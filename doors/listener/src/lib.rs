@@ -8,7 +8,9 @@ mod holder;
 mod limits;
 mod metrics;
 mod serve;
+mod stream;
 
 pub use bind::{BindError, Listener};
 pub use limits::ConnectionLimits;
 pub use serve::Connection;
+pub use stream::Stream;

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use crate::metrics::DoorMetrics;
-use crate::{ConnectionLimits, Listener};
+use crate::{ConnectionLimits, Listener, Stream};
 
 /// Pause after an accept that failed for lack of resources.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -33,7 +33,7 @@ const KEEPALIVE_QUESTIONS: u32 = 3;
 #[derive(Debug)]
 pub struct Connection {
     /// The socket, with `TCP_NODELAY` and `SO_KEEPALIVE` set.
-    pub stream: TcpStream,
+    pub stream: Stream,
     /// The other end.
     pub peer: SocketAddr,
     /// Cancelled when the node drains: finish what has begun, take nothing new, and return.
@@ -71,6 +71,7 @@ impl Listener {
                     }
                     Ok((stream, peer)) => {
                         set_options(&stream, self.door, peer);
+                        let stream = Stream::plain(stream);
                         let connection = Connection { stream, peer, shutdown: shutdown.clone() };
                         connections.spawn(handle(connection));
                         metrics.accepted.increment(1);

@@ -16,14 +16,14 @@ use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use posthouse_listener::Connection as Accepted;
-use tokio::net::TcpStream;
+use posthouse_listener::{Connection as Accepted, Stream};
+use tokio::io::AsyncWrite;
 use tokio::time::{Sleep, sleep_until};
 use tokio_util::io::poll_read_buf;
 use tokio_util::sync::CancellationToken;
@@ -80,11 +80,14 @@ pub(crate) async fn run(accepted: Accepted, server: Arc<Server>) {
         Err(error) => debug!(%peer, %error, "connection lost"),
     }
     connection.leave();
+    connection.stream.farewell().await;
     drop(member);
 }
 
 struct Connection {
-    stream: TcpStream,
+    stream: Stream,
+    /// Nothing written lies in the stream.
+    is_flushed: bool,
     server: Arc<Server>,
     client: Client,
     requests: Requests,
@@ -117,13 +120,14 @@ enum Running {
 }
 
 impl Connection {
-    fn new(stream: TcpStream, member: &Member, server: Arc<Server>) -> Connection {
+    fn new(stream: Stream, member: &Member, server: Arc<Server>) -> Connection {
         let limits = RequestLimits {
             argument_bytes_max: server.parameters.argument_bytes_max.load(Ordering::Relaxed),
             request_bytes_max: server.parameters.request_bytes_max.load(Ordering::Relaxed),
         };
         Connection {
             stream,
+            is_flushed: true,
             client: Client::new(Arc::clone(&member.handle)),
             server,
             requests: Requests::new(limits),
@@ -192,7 +196,7 @@ impl Connection {
     fn is_finished(&self) -> bool {
         let idle = self.running.is_none() && self.waiting.is_empty() && self.held.is_none();
         let nothing_to_come = self.client.quits || (self.input_ended && idle);
-        nothing_to_come && self.waiting.is_empty() && self.output.is_empty()
+        nothing_to_come && self.waiting.is_empty() && self.output.is_empty() && self.is_flushed
     }
 
     fn check_output(&self) -> Result<(), ConnectionError> {
@@ -456,23 +460,23 @@ impl Connection {
             let Poll::Ready(written) = self.poll_write_once(cx) else { break };
             let written = written?;
             self.output.advance(written);
+            self.is_flushed = false;
             let count = u64::try_from(written).unwrap_or(u64::MAX);
             self.server.statistics.bytes_out.fetch_add(count, Ordering::Relaxed);
             moved = true;
         }
+        if !self.is_flushed && self.output.is_empty() {
+            self.is_flushed = Pin::new(&mut self.stream).poll_flush(cx)?.is_ready();
+        }
         Ok(moved)
     }
 
-    fn poll_write_once(&self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    fn poll_write_once(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let mut slices = [IoSlice::new(&[]); GATHER_MAX];
         let count = self.output.gather(&mut slices);
-        loop {
-            ready!(self.stream.poll_write_ready(cx))?;
-            match self.stream.try_write_vectored(&slices[..count]) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                written => return Poll::Ready(written),
-            }
+        match Pin::new(&mut self.stream).poll_write_vectored(cx, &slices[..count]) {
+            Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+            written => written,
         }
     }
 

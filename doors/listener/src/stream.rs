@@ -1,0 +1,145 @@
+//! The byte stream of a connection: a socket as it is, or TLS over one.
+//!
+//! # Invariants
+//! - On a plain socket every call goes straight to the socket: nothing is boxed, copied or buffered.
+//! - Under TLS, written bytes may still lie in the session until [`AsyncWrite::poll_flush`] is ready.
+//!   A plain socket is always flushed.
+//! - A peer that closes without saying so in TLS has closed. Every protocol here frames its
+//!   messages, so a stream that was cut is seen there.
+
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
+
+/// A connection's bytes.
+#[derive(Debug)]
+pub struct Stream(Inner);
+
+#[derive(Debug)]
+enum Inner {
+    Plain(TcpStream),
+    /// Boxed, because a TLS session is large and most connections may have none.
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Stream {
+    /// A socket as it is.
+    pub fn plain(socket: TcpStream) -> Stream {
+        Stream(Inner::Plain(socket))
+    }
+
+    /// TLS whose handshake is done.
+    pub(crate) fn tls(session: TlsStream<TcpStream>) -> Stream {
+        Stream(Inner::Tls(Box::new(session)))
+    }
+
+    /// Whether the bytes are encrypted on their way.
+    pub fn is_tls(&self) -> bool {
+        matches!(self.0, Inner::Tls(_))
+    }
+
+    /// The socket, when nothing lies between it and the caller.
+    ///
+    /// # Errors
+    /// The stream itself, when it is TLS.
+    pub fn into_plain(self) -> Result<TcpStream, Stream> {
+        match self.0 {
+            Inner::Plain(socket) => Ok(socket),
+            tls @ Inner::Tls(_) => Err(Stream(tls)),
+        }
+    }
+
+    /// This end's address.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.socket().local_addr()
+    }
+
+    pub(crate) fn socket(&self) -> &TcpStream {
+        match &self.0 {
+            Inner::Plain(socket) => socket,
+            Inner::Tls(session) => session.get_ref().0,
+        }
+    }
+
+    /// Tells a TLS peer that nothing more comes, if the socket takes it now; waits for nobody.
+    pub async fn farewell(&mut self) {
+        if let Inner::Tls(session) = &mut self.0 {
+            std::future::poll_fn(|cx| {
+                // A peer that is gone or does not read is not owed a farewell.
+                let _ = Pin::new(&mut **session).poll_shutdown(cx);
+                Poll::Ready(())
+            })
+            .await;
+        }
+    }
+}
+
+impl AsyncRead for Stream {
+    #[inline]
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match &mut self.get_mut().0 {
+            Inner::Plain(socket) => Pin::new(socket).poll_read(cx, buffer),
+            Inner::Tls(session) => match ready!(Pin::new(&mut **session).poll_read(cx, buffer)) {
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Poll::Ready(Ok(())),
+                read => Poll::Ready(read),
+            },
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    #[inline]
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.get_mut().0 {
+            Inner::Plain(socket) => Pin::new(socket).poll_write(cx, bytes),
+            Inner::Tls(session) => Pin::new(&mut **session).poll_write(cx, bytes),
+        }
+    }
+
+    #[inline]
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.get_mut().0 {
+            Inner::Plain(socket) => Pin::new(socket).poll_write_vectored(cx, slices),
+            Inner::Tls(session) => Pin::new(&mut **session).poll_write_vectored(cx, slices),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    #[inline]
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.get_mut().0 {
+            Inner::Plain(_) => Poll::Ready(Ok(())),
+            Inner::Tls(session) => Pin::new(&mut **session).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.get_mut().0 {
+            Inner::Plain(socket) => Pin::new(socket).poll_shutdown(cx),
+            Inner::Tls(session) => Pin::new(&mut **session).poll_shutdown(cx),
+        }
+    }
+}
