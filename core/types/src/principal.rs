@@ -13,6 +13,11 @@ impl Principal {
         Principal(Arc::from("User:ANONYMOUS"))
     }
 
+    /// A user, by name: Kafka's `User:alice`.
+    pub fn user(name: &str) -> Principal {
+        Principal(Arc::from(format!("User:{name}")))
+    }
+
     /// The node itself, for internal work.
     pub fn node() -> Principal {
         Principal(Arc::from("Node:self"))
