@@ -17,6 +17,7 @@ mod decision;
 mod names;
 mod operation;
 mod password;
+mod random;
 mod resource;
 mod rule;
 pub mod scram;
@@ -31,6 +32,7 @@ pub use password::{
     ITERATIONS_DEFAULT, ITERATIONS_MAX, ITERATIONS_MIN, Mechanism, PASSWORD_BYTES_MAX, Verifier,
     VerifierError,
 };
+pub use random::{keyed_hash, random_key};
 pub use resource::{Resource, ResourceKind};
 pub use rule::{Effect, Grantee, NamePattern, Rule, RuleFilter};
 pub use state::{Access, AccessChange, TokenEntry, User};

@@ -1,56 +1,39 @@
-//! The one place that decides whether a principal may do something.
+//! The one place that decides whether a principal may do something: every call passes through it.
 //!
-//! Allows everything until identities exist; every broker call already passes through it.
+//! With authentication off it allows everything; otherwise [`crate::access`] decides.
 
-use posthouse_types::{Principal, TopicName};
+pub use posthouse_access::{Operation, Resource, ResourceKind};
+use posthouse_types::Principal;
 
-use crate::Denied;
+use crate::{Broker, Denied};
 
-/// What is attempted; Kafka's ACL operations.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "the variants are Kafka's names")]
-pub enum Operation {
-    Read,
-    Write,
-    Create,
-    Delete,
-    Alter,
-    Describe,
-    DescribeConfigs,
-    AlterConfigs,
-    ClusterAction,
-    IdempotentWrite,
-}
+impl Broker {
+    /// Whether a principal may do something, for what a door does without any other call. What it
+    /// asks the broker for is checked there.
+    ///
+    /// # Errors
+    /// [`Denied`] names all three.
+    pub fn authorize(
+        &self,
+        principal: &Principal,
+        operation: Operation,
+        resource: Resource<'_>,
+    ) -> Result<(), Denied> {
+        self.gate().authorize(principal, operation, resource)
+    }
 
-/// What it is attempted on; Kafka's ACL resources.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Resource<'a> {
-    /// A topic.
-    Topic(&'a TopicName),
-    /// A consumer group.
-    Group(&'a str),
-    /// A live channel, or a pattern of channels.
-    Channel(&'a [u8]),
-    /// A queue of a topic.
-    Queue {
-        /// The topic.
-        topic: &'a TopicName,
-        /// The group, any bytes.
-        group: &'a [u8],
-    },
-    /// A service.
-    Service(&'a [u8]),
-    /// A pair's name.
-    Pair(&'a [u8]),
-    /// The cluster as a whole.
-    Cluster,
-}
+    /// Whether something is to be shown to a principal; what is not is left out without a word.
+    pub fn shows(
+        &self,
+        principal: &Principal,
+        operation: Operation,
+        resource: Resource<'_>,
+    ) -> bool {
+        self.gate().shows(principal, operation, resource)
+    }
 
-/// Decides.
-pub(crate) fn authorize(
-    _principal: &Principal,
-    _operation: Operation,
-    _resource: Resource<'_>,
-) -> Result<(), Denied> {
-    Ok(())
+    /// Whether a principal may do everything.
+    pub fn is_superuser(&self, principal: &Principal) -> bool {
+        self.gate().is_superuser(principal)
+    }
 }

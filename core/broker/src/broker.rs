@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::authorize::authorize;
+use crate::access::{Audit, Gate};
 use crate::catalog::{Catalog, CatalogCommand};
 use crate::coordinate::{self, Shard};
 use crate::declarations::DeclarationTable;
@@ -35,6 +35,7 @@ pub struct Broker {
     config: BrokerConfig,
     clock: Arc<dyn Clock>,
     identity: Identity,
+    gate: Gate,
     catalog: Mutex<StateLog<Catalog>>,
     topics: TopicTable,
     /// Held over a change of a topic that exists, until callers see it: changes show in order.
@@ -98,12 +99,16 @@ impl Broker {
         };
         let declarations = DeclarationTable::new(catalog.machine().declared());
         let producer_ids = ProducerIds::starting_at(catalog.machine().producer_ids_next());
+        let (audit, audited) = Audit::new(config.authentication.required);
+        let access = catalog.machine().access().clone();
+        let gate = Gate::new(config.authentication.clone(), access, audit);
         let broker = Arc::new_cyclic(|this| Broker {
             this: Weak::clone(this),
             engine,
             config,
             clock,
             identity,
+            gate,
             catalog: Mutex::new(catalog),
             topics,
             topic_changes: tokio::sync::Mutex::new(()),
@@ -120,6 +125,8 @@ impl Broker {
             tasks: TaskTracker::new(),
         });
         broker.open_topics().await?;
+        broker.prepare_access().await?;
+        broker.start_audit(audited);
         broker.forget_orphaned_offsets().await;
         broker.start_coordinators(writes);
         broker.start_queues();
@@ -162,11 +169,11 @@ impl Broker {
         topic: &TopicRef,
     ) -> Result<Arc<OpenTopic>, LookupError> {
         if let TopicRef::Name(name) = topic {
-            authorize(principal, operation, Resource::Topic(name))?;
+            self.authorize(principal, operation, Resource::Topic(name))?;
             return self.topics.find(topic);
         }
         let found = self.topics.find(topic)?;
-        authorize(principal, operation, Resource::Topic(&found.topic.name))?;
+        self.authorize(principal, operation, Resource::Topic(&found.topic.name))?;
         Ok(found)
     }
 
@@ -185,6 +192,10 @@ impl Broker {
 
     pub(crate) fn this(&self) -> &Weak<Broker> {
         &self.this
+    }
+
+    pub(crate) fn gate(&self) -> &Gate {
+        &self.gate
     }
 
     pub(crate) fn engine(&self) -> &Arc<dyn Engine> {

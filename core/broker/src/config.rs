@@ -5,6 +5,8 @@ use std::time::Duration;
 use posthouse_log::LogConfig;
 use posthouse_types::ByteSize;
 
+use crate::AuthenticationConfig;
+
 /// Settings of one node's broker. Names in the documentation are Kafka's, where Kafka has one.
 #[derive(Clone, Debug)]
 pub struct BrokerConfig {
@@ -33,6 +35,8 @@ pub struct BrokerConfig {
     /// How long the start waits for partitions to open; those that take longer open while the
     /// node serves.
     pub opening_wait: Duration,
+    /// Whether and how clients are asked who they are.
+    pub authentication: AuthenticationConfig,
     /// Bytes of batches accepted and not yet durable, over all topics; appends wait above it.
     pub in_flight_bytes_max: ByteSize,
 }
@@ -52,6 +56,7 @@ impl Default for BrokerConfig {
             offset_metadata_bytes_max: 4096,
             maintenance_interval: Duration::from_secs(60),
             opening_wait: Duration::from_secs(30),
+            authentication: AuthenticationConfig::default(),
             in_flight_bytes_max: ByteSize::mib(256),
         }
     }

@@ -10,7 +10,7 @@ use posthouse_types::{
     LeaderEpoch, NameError, Offset, PartitionIndex, Principal, TopicId, TopicName,
 };
 
-use crate::{DeclarationKind, EndpointRefused, LiveMessage};
+use crate::{AccessError, DeclarationKind, EndpointRefused, LiveMessage};
 
 /// The authorisation point said no.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -67,6 +67,8 @@ pub enum OpenBrokerError {
         #[source]
         source: DurabilityError,
     },
+    #[error("cannot prepare who may come in")]
+    Access(#[from] AccessError),
     #[error("internal topic {topic} refused a record")]
     Append {
         topic: String,

@@ -5,6 +5,7 @@
 //! Every call takes a [`posthouse_types::Principal`] and passes the one authorisation point. Calls
 //! are asynchronous, because the state they need may one day be on another node.
 
+mod access;
 mod append;
 mod authorize;
 mod background;
@@ -30,7 +31,11 @@ mod queues;
 mod state;
 mod topics;
 
-pub use authorize::{Operation, Resource};
+pub use access::{
+    AUDIT_TOPIC, AccessError, AuthenticationConfig, Credentials, Knock, Login, LoginError,
+    LoginWatch, NewToken, ScramLogin, UserChange,
+};
+pub use authorize::{Operation, Resource, ResourceKind};
 pub use broker::{Broker, Identity};
 pub use config::BrokerConfig;
 pub use declarations::{Declaration, DeclarationKind, Declarations, DeclareMode};

@@ -18,6 +18,22 @@ pub(crate) fn append_waited() {
     counter!("posthouse_broker_append_memory_waits_total").increment(1);
 }
 
+/// Somebody logged in, or was refused.
+pub(crate) fn login(door: &'static str, succeeded: bool) {
+    let outcome = if succeeded { "succeeded" } else { "refused" };
+    counter!("posthouse_broker_logins_total", "door" => door, "outcome" => outcome).increment(1);
+}
+
+/// A login waited because others had failed.
+pub(crate) fn login_delayed(door: &'static str) {
+    counter!("posthouse_broker_logins_delayed_total", "door" => door).increment(1);
+}
+
+/// What belongs into the audit log was not written there.
+pub(crate) fn audit_dropped() {
+    counter!("posthouse_broker_audit_dropped_total").increment(1);
+}
+
 /// A fetch was answered.
 pub(crate) fn fetched(bytes: usize) {
     counter!("posthouse_broker_fetch_bytes_total").increment(wide(bytes));

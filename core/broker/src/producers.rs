@@ -7,9 +7,8 @@
 use posthouse_types::{Principal, ProducerEpoch, ProducerId};
 use tokio::sync::Mutex;
 
-use crate::authorize::authorize;
 use crate::catalog::CatalogCommand;
-use crate::{AppendFailure, Broker, Operation, ProducerIdError, Resource};
+use crate::{AppendFailure, Broker, Operation, ProducerIdError, Resource, ResourceKind};
 
 /// Ids reserved with one write of the catalog.
 const BLOCK: i64 = 1000;
@@ -38,7 +37,10 @@ impl Broker {
         &self,
         principal: &Principal,
     ) -> Result<(ProducerId, ProducerEpoch), ProducerIdError> {
-        authorize(principal, Operation::IdempotentWrite, Resource::Cluster)?;
+        // KIP-679: who may write to any topic may do so idempotently.
+        if !self.shows(principal, Operation::IdempotentWrite, Resource::Cluster) {
+            self.gate().authorize_any(principal, Operation::Write, ResourceKind::Topic)?;
+        }
         let mut block = self.producer_ids().0.lock().await;
         if block.next == block.end {
             let end = block.end.saturating_add(BLOCK);

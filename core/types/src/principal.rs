@@ -3,6 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+/// The node's own name; no user can have it, because users' begin with `User:`.
+const NODE: &str = "Node:self";
+
 /// The identity on whose behalf a core call is made. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Principal(Arc<str>);
@@ -20,7 +23,12 @@ impl Principal {
 
     /// The node itself, for internal work.
     pub fn node() -> Principal {
-        Principal(Arc::from("Node:self"))
+        Principal(Arc::from(NODE))
+    }
+
+    /// Whether it is the node itself.
+    pub fn is_node(&self) -> bool {
+        &*self.0 == NODE
     }
 
     /// The name as it is logged and matched.

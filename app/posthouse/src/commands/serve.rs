@@ -40,6 +40,12 @@ pub(crate) struct ServeArgs {
     /// Accept an address other than loopback although nobody is asked who they are
     #[arg(long, help_heading = "Doors")]
     allow_unauthenticated: bool,
+    /// Ask every client who it is, and allow it only what rules allow
+    #[arg(long, help_heading = "Access")]
+    authentication: bool,
+    /// Holds the password of the first administrator, `admin` [default: one is made up and printed once]
+    #[arg(long, value_name = "FILE", help_heading = "Access")]
+    admin_password_file: Option<PathBuf>,
     /// Write each door's bound address here, as JSON, once all are open
     #[arg(long, value_name = "FILE")]
     ready_file: Option<PathBuf>,
@@ -115,7 +121,11 @@ impl ServeArgs {
             flags.push((key.trim().to_owned(), value.trim().to_owned(), "--set".to_owned()));
         }
         let allow = self.allow_unauthenticated.then(|| "true".to_owned());
+        let authentication = self.authentication.then(|| "true".to_owned());
+        let password_file = path(&self.admin_password_file);
         for (key, value, flag) in [
+            ("authentication.required", authentication, "--authentication"),
+            ("authentication.admin_password_file", password_file, "--admin-password-file"),
             ("data_dir", path(&self.data_dir), "--data-dir"),
             ("kafka.address", self.kafka.clone(), "--kafka"),
             ("redis.address", self.redis.clone(), "--redis"),

@@ -18,6 +18,8 @@ pub struct NodeConfig {
     pub grace_period: Duration,
     /// Accepts that anyone who reaches a door may do anything.
     pub allow_unauthenticated: bool,
+    /// Holds the first administrator's password; one is made up when `None`.
+    pub administrator_password_file: Option<PathBuf>,
     /// What is logged.
     pub log_filter: String,
     /// How it looks.
@@ -42,6 +44,7 @@ impl Default for NodeConfig {
             ready_file: None,
             grace_period: Duration::from_secs(10),
             allow_unauthenticated: false,
+            administrator_password_file: None,
             log_filter: "info".to_owned(),
             log_format: LogFormat::Text,
             kafka_address: DoorAddress::loopback(9092),

@@ -22,7 +22,7 @@ pub enum AddressError {
     /// Anyone on the network could do anything.
     #[error(
         "the {door} door would listen on {address}, which other machines can reach, and nobody is asked who they are; \
-         listen on a loopback address, or accept that anyone who reaches it may read, write and delete with --allow-unauthenticated"
+         ask them with --authentication, listen on a loopback address, or accept that anyone who reaches it may read, write and delete with --allow-unauthenticated"
     )]
     Unauthenticated {
         /// The door.
@@ -44,6 +44,7 @@ pub enum AddressError {
 /// A door and where it is to listen; doors that are off are left out.
 pub(super) async fn resolve(
     config: &NodeConfig,
+    authenticates: bool,
 ) -> Result<Vec<(&'static str, SocketAddr)>, AddressError> {
     let doors = [
         ("kafka", &config.kafka_address),
@@ -55,7 +56,7 @@ pub(super) async fn resolve(
     for (door, address) in doors {
         if let DoorAddress::At(address) = address {
             let address = lookup(door, address).await?;
-            check(door, address, config)?;
+            check(door, address, config, authenticates)?;
             resolved.push((door, address));
         }
     }
@@ -73,8 +74,13 @@ async fn lookup(door: &'static str, address: &HostPort) -> Result<SocketAddr, Ad
     found.next().ok_or_else(|| unresolved(None))
 }
 
-fn check(door: &'static str, address: SocketAddr, config: &NodeConfig) -> Result<(), AddressError> {
-    if !address.ip().is_loopback() && !config.allow_unauthenticated {
+fn check(
+    door: &'static str,
+    address: SocketAddr,
+    config: &NodeConfig,
+    authenticates: bool,
+) -> Result<(), AddressError> {
+    if !address.ip().is_loopback() && !authenticates && !config.allow_unauthenticated {
         return Err(AddressError::Unauthenticated { door, address });
     }
     if door == "kafka" && address.ip().is_unspecified() && config.kafka_advertise.is_none() {
@@ -96,7 +102,7 @@ mod tests {
             ..NodeConfig::default()
         };
         change(&mut config);
-        resolve(&config).await.map(drop).map_err(|error| error.to_string())
+        resolve(&config, false).await.map(drop).map_err(|error| error.to_string())
     }
 
     #[tokio::test]
@@ -105,6 +111,9 @@ mod tests {
         assert!(error.contains("--allow-unauthenticated"), "{error}");
         kafka_at("192.0.2.1:9092", |config| config.allow_unauthenticated = true).await.unwrap();
         kafka_at("[::1]:9092", |_| {}).await.unwrap();
+        let config =
+            NodeConfig { http_address: "192.0.2.1:80".parse().unwrap(), ..NodeConfig::default() };
+        resolve(&config, true).await.expect("everybody is asked who they are");
     }
 
     #[tokio::test]

@@ -1,6 +1,7 @@
 //! One node: bind every door, open the data, serve, drain.
 
 mod addresses;
+mod administrator;
 mod ready_file;
 mod run;
 mod signals;

@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use super::addresses::{AddressError, resolve};
+use super::administrator::{self, AdministratorError};
 use super::ready_file::ReadyFile;
 use crate::config::{Config, EngineKind, LogFormat};
 use crate::exit::{Code, Failure};
@@ -54,6 +55,8 @@ pub enum StartError {
         #[source]
         source: std::io::Error,
     },
+    #[error(transparent)]
+    Administrator(#[from] AdministratorError),
     #[error("the {0} door ended by a defect; the log says where")]
     Door(&'static str),
 }
@@ -95,7 +98,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Star
 /// [`StartError`]; nothing is left behind.
 pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Running, StartError> {
     let mut listeners = Vec::new();
-    for (door, address) in resolve(&config.node).await? {
+    for (door, address) in resolve(&config.node, config.broker.authentication.required).await? {
         listeners.push((door, Listener::bind(door, address).await?));
     }
     if listeners.is_empty() {
@@ -107,6 +110,7 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let engine = open_engine(&config, Arc::clone(&clock))?;
     let broker = Broker::open(Arc::clone(&engine), config.broker.clone(), clock).await?;
+    administrator::make(&broker, config.node.administrator_password_file.as_deref()).await?;
     let query = QueryEngine::start(Arc::clone(&broker), config.query.clone())?;
     let outlets = Outlets::new(Arc::clone(&broker), config.outlets.clone())?;
     let mut running = Running {
@@ -293,6 +297,7 @@ impl StartError {
             StartError::Address(_)
             | StartError::NoDoor
             | StartError::Endpoint(StartEndpointError::Refused { .. })
+            | StartError::Administrator(_)
             | StartError::Query(_)
             | StartError::Outlets(_) => Code::Usage,
             StartError::Bind(BindError::Refused { .. })

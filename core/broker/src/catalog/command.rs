@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use posthouse_access::AccessChange;
 use posthouse_types::{NodeId, ProducerId, TopicId, TopicName};
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +37,8 @@ pub(crate) enum CatalogCommand {
     ProducerIdsReserved { next: ProducerId },
     /// Something is to be run, instead of what had its name.
     Declared { declaration: Declaration },
+    /// Who may come in or what they may do has changed.
+    AccessChanged { access: AccessChange },
     /// It is not to be run any more. (`kind` is the command's own.)
     Undeclared { declared: DeclarationKind, name: String },
 }

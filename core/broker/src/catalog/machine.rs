@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use posthouse_access::Access;
 use posthouse_types::{ProducerId, TopicId, TopicName};
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +21,7 @@ pub(crate) struct Catalog {
     /// Deleted topics whose data may still be there.
     deleted: BTreeSet<TopicId>,
     declared: BTreeMap<(DeclarationKind, String), Declaration>,
+    access: Access,
 }
 
 /// What the node has to do after a change.
@@ -62,6 +64,11 @@ impl Catalog {
     /// Everything that is to be run.
     pub(crate) fn declared(&self) -> impl Iterator<Item = &Declaration> {
         self.declared.values()
+    }
+
+    /// Who may come in, and what they may do.
+    pub(crate) fn access(&self) -> &Access {
+        &self.access
     }
 
     /// All topics.
@@ -140,6 +147,10 @@ impl StateMachine for Catalog {
                 self.insert_declared(declaration);
                 CatalogEffect::None
             }
+            CatalogCommand::AccessChanged { access } => {
+                self.access.apply(access);
+                CatalogEffect::None
+            }
             CatalogCommand::Undeclared { declared, name } => {
                 self.declared.remove(&(declared, name));
                 CatalogEffect::None
@@ -155,6 +166,7 @@ impl StateMachine for Catalog {
             topics,
             deleted: self.deleted.clone(),
             declared: self.declared.values().cloned().collect(),
+            access: self.access.clone(),
         };
         to_json(&stored, out);
     }
@@ -165,6 +177,7 @@ impl StateMachine for Catalog {
             identity: stored.identity,
             producer_ids_next: stored.producer_ids_next,
             deleted: stored.deleted,
+            access: stored.access,
             ..Catalog::default()
         };
         for topic in stored.topics {
@@ -187,6 +200,8 @@ struct Stored {
     deleted: BTreeSet<TopicId>,
     #[serde(default)]
     declared: Vec<Declaration>,
+    #[serde(default)]
+    access: Access,
 }
 
 #[cfg(test)]

@@ -5,7 +5,6 @@ use posthouse_types::Principal;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use crate::authorize::authorize;
 use crate::offsets::OffsetsCommand;
 use crate::{
     AppendFailure, Broker, DeleteGroupError, GroupDescription, GroupError, GroupSummary, Join,
@@ -99,7 +98,7 @@ impl Broker {
             self.shards().iter().flat_map(|shard| shard.inner.lock().groups.list()).collect();
         groups.retain(|summary| {
             let group = Resource::Group(&summary.group);
-            authorize(principal, Operation::Describe, group).is_ok()
+            self.shows(principal, Operation::Describe, group)
         });
         groups.sort_unstable_by(|left, right| left.group.cmp(&right.group));
         groups

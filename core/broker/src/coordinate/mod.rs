@@ -17,7 +17,6 @@ use std::sync::Arc;
 
 use posthouse_types::Principal;
 
-use crate::authorize::authorize;
 use crate::{Broker, GroupError, Operation, Resource};
 
 impl Broker {
@@ -29,7 +28,7 @@ impl Broker {
         operation: Operation,
         group: &str,
     ) -> Result<&Arc<Shard>, GroupError> {
-        authorize(principal, operation, Resource::Group(group))?;
+        self.authorize(principal, operation, Resource::Group(group))?;
         let shards = self.shards();
         let count = u32::try_from(shards.len()).expect("there are a handful of shards");
         let place = crc32c::crc32c(group.as_bytes()) % count;

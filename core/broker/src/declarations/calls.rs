@@ -6,7 +6,6 @@ use posthouse_types::Principal;
 use tokio::sync::watch;
 
 use super::{Declaration, DeclarationKind, Declarations, DeclareMode};
-use crate::authorize::authorize;
 use crate::catalog::CatalogCommand;
 use crate::{AppendFailure, Broker, DeclareError, Operation, Resource};
 
@@ -33,7 +32,7 @@ impl Broker {
         declaration: Declaration,
         mode: DeclareMode,
     ) -> Result<(), DeclareError> {
-        authorize(principal, Operation::Alter, Resource::Cluster)?;
+        self.authorize(principal, Operation::Alter, Resource::Cluster)?;
         check_name(&declaration)?;
         check_size(&declaration)?;
         self.complete(|broker| async move {
@@ -63,7 +62,7 @@ impl Broker {
         kind: DeclarationKind,
         name: &str,
     ) -> Result<(), DeclareError> {
-        authorize(principal, Operation::Alter, Resource::Cluster)?;
+        self.authorize(principal, Operation::Alter, Resource::Cluster)?;
         let name = name.to_owned();
         self.complete(|broker| async move {
             let _in_order = broker.declared().changes().lock().await;
@@ -89,7 +88,7 @@ impl Broker {
         principal: &Principal,
         kind: DeclarationKind,
     ) -> Result<Arc<Declarations>, DeclareError> {
-        authorize(principal, Operation::Describe, Resource::Cluster)?;
+        self.authorize(principal, Operation::Describe, Resource::Cluster)?;
         Ok(self.declared().current(kind))
     }
 

@@ -7,7 +7,6 @@ use posthouse_types::Principal;
 use serde_json::Value;
 
 use super::{EndpointDescription, EndpointRunner, EndpointSettings};
-use crate::authorize::authorize;
 use crate::{
     Broker, Declaration, DeclarationKind, DeclareError, DeclareMode, EndpointError, Operation,
     Resource,
@@ -75,7 +74,8 @@ impl Broker {
         &self,
         principal: &Principal,
     ) -> Result<Vec<EndpointDescription>, EndpointError> {
-        authorize(principal, Operation::Describe, Resource::Cluster).map_err(DeclareError::from)?;
+        self.authorize(principal, Operation::Describe, Resource::Cluster)
+            .map_err(DeclareError::from)?;
         Ok(self.runner()?.describe())
     }
 

@@ -32,6 +32,11 @@ impl Channels {
         &self.feeds
     }
 
+    /// Every subscription.
+    pub(super) fn all(&self) -> Vec<Arc<Subscription>> {
+        self.routes.read().all()
+    }
+
     /// The subscriptions that a channel matches.
     pub(super) fn matching(&self, channel: &[u8]) -> Vec<Arc<Subscription>> {
         let mut matching = Vec::new();

@@ -17,9 +17,8 @@ use tokio_util::sync::CancellationToken;
 use super::feed::Feed;
 use super::routes::Subscription;
 use super::{Glob, Pattern, SubscribeFrom};
-use crate::authorize::authorize;
 use crate::topics::OpenTopic;
-use crate::{Broker, LookupError, Operation, Resource, TopicRef};
+use crate::{Broker, LookupError, TopicRef};
 
 /// The topics that are followed.
 #[derive(Default)]
@@ -94,9 +93,7 @@ impl Broker {
             return;
         }
         let name = &open.topic.name;
-        let allowed = |one: &&Arc<Subscription>| {
-            authorize(one.principal(), Operation::Read, Resource::Topic(name)).is_ok()
-        };
+        let allowed = |one: &&Arc<Subscription>| self.may_follow(one, name);
         let mut feeds = self.channels().feeds().0.lock();
         let topic = feeds.entry(open.topic.id).or_insert_with(|| TopicFeeds {
             life: self.stopping().child_token(),
@@ -224,7 +221,28 @@ impl Broker {
     }
 }
 
+impl Broker {
+    /// Has subscriptions follow no topic that they may not read.
+    pub(super) fn unfollow_refused(&self) {
+        let mut feeds = self.channels().feeds().0.lock();
+        for (id, topic) in feeds.iter_mut() {
+            let Ok(open) = self.topic_table().find(&TopicRef::Id(*id)) else { continue };
+            for subscription in topic.followers() {
+                if !self.may_follow(&subscription, &open.topic.name) {
+                    topic.unfollow(&subscription);
+                }
+            }
+        }
+        feeds.retain(|_, topic| !topic.is_unused());
+    }
+}
+
 impl TopicFeeds {
+    fn followers(&self) -> Vec<Arc<Subscription>> {
+        let all = self.partitions.values().flat_map(|followed| followed.followers.values());
+        all.cloned().collect()
+    }
+
     fn unfollow(&mut self, subscription: &Arc<Subscription>) {
         for followed in self.partitions.values_mut() {
             followed.followers.remove(&Arc::as_ptr(subscription).addr());

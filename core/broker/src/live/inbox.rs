@@ -52,6 +52,9 @@ pub enum SubscriberEnded {
     /// It fell behind, and is declared to be ended then.
     #[error("the subscriber fell behind its limits")]
     Overflow,
+    /// It may not listen any more.
+    #[error("the subscriber may not listen to one of its channels any more")]
+    Denied,
     /// It was closed.
     #[error("the subscriber is closed")]
     Closed,
@@ -259,7 +262,7 @@ impl Queue {
         if let Some(waker) = self.waker.take() {
             waker.wake();
         }
-        if why == SubscriberEnded::Overflow
+        if why != SubscriberEnded::Closed
             && let Some(token) = self.overflown.take()
         {
             token.cancel();

@@ -19,6 +19,7 @@ mod inbox;
 mod message;
 mod pairs;
 mod pattern;
+mod permission;
 mod publisher;
 mod records;
 mod routes;

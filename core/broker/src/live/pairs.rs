@@ -16,7 +16,6 @@ use posthouse_types::Principal;
 use tokio::sync::Notify;
 
 use super::LiveMessage;
-use crate::authorize::authorize;
 use crate::{Broker, Operation, PairError, PairSendError, Resource, metrics};
 
 /// LIMIT: messages that wait for one peer.
@@ -69,7 +68,7 @@ impl Broker {
     /// # Errors
     /// [`PairError::Taken`] when both are taken.
     pub fn pair(&self, principal: &Principal, name: Bytes) -> Result<Peer, PairError> {
-        authorize(principal, Operation::Write, Resource::Pair(&name))?;
+        self.authorize(principal, Operation::Write, Resource::Pair(&name))?;
         let mut rooms = self.pairs().0.lock();
         let room = Arc::clone(rooms.entry(name.clone()).or_default());
         let mut seats = room.seats.lock();

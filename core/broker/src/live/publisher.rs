@@ -11,7 +11,6 @@ use posthouse_types::{LeaderEpoch, Offset, PartitionIndex, Principal};
 
 use super::message::{Event, LiveMessage};
 use super::wakes::Wakes;
-use crate::authorize::authorize;
 use crate::partitioner::{partition_for_connection, partition_for_key};
 use crate::topics::OpenTopic;
 use crate::{AppendFailure, Broker, Operation, PublishError, Resource, TopicRef, metrics};
@@ -118,8 +117,8 @@ impl Publisher {
         channel: Bytes,
         message: LiveMessage,
     ) -> Result<Publishing, PublishError> {
-        authorize(&self.principal, Operation::Write, Resource::Channel(&channel))?;
         let channels = self.broker.channels();
+        // A topic is the topic's to allow, which appending asks.
         if let Some(open) = self.broker.topic_table().find_bytes(&channel) {
             let (partition, ticket, offset) = self.append(&open, &message).await?;
             let published = Published {
@@ -128,6 +127,7 @@ impl Publisher {
             };
             return Ok(Publishing { published, ticket: Some(ticket) });
         }
+        self.broker.authorize(&self.principal, Operation::Write, Resource::Channel(&channel))?;
         let event = Arc::new(Event::new(channel, message, None));
         let receivers = channels.deliver(event, &self.wakes).await;
         metrics::live_published(receivers);

@@ -183,6 +183,15 @@ impl Routes {
         self.exact.is_empty() && self.patterns.is_empty()
     }
 
+    /// Every subscription.
+    pub(super) fn all(&self) -> Vec<Arc<Subscription>> {
+        let mut all: Vec<_> = self.exact.values().flat_map(|list| &list.0).cloned().collect();
+        self.patterns.visit(&mut |bucket| {
+            all.extend(bucket.values().flat_map(|indexed| &indexed.members.0).cloned());
+        });
+        all
+    }
+
     fn lists<'a>(&'a self, channel: &[u8], mut visit: impl FnMut(&'a Members)) {
         if let Some(members) = self.exact.get(channel) {
             visit(members);

@@ -16,8 +16,7 @@ use super::message::Delivery;
 use super::pattern::{PATTERN_BYTES_MAX, Pattern};
 use super::routes::Subscription;
 use super::{SubscriberConfig, SubscriberEnded};
-use crate::authorize::authorize;
-use crate::{Broker, Operation, Resource, SubscribeError, metrics};
+use crate::{Broker, SubscribeError, metrics};
 
 /// LIMIT: patterns of one subscriber.
 pub const SUBSCRIPTIONS_MAX: usize = 1_000_000;
@@ -73,7 +72,7 @@ impl Subscriber {
     ) -> Result<bool, SubscribeError> {
         let broker = self.broker.upgrade().ok_or(SubscribeError::Stopped)?;
         let bytes = pattern.as_bytes();
-        authorize(&self.principal, Operation::Read, Resource::Channel(bytes))?;
+        broker.authorize_listening(&self.principal, &pattern)?;
         if bytes.len() > PATTERN_BYTES_MAX {
             return Err(SubscribeError::PatternTooLong {
                 size: bytes.len(),

@@ -60,6 +60,15 @@ impl<V> Trie<V> {
         self.root.change(prefix, change);
     }
 
+    /// Gives every value, in no particular order.
+    pub(super) fn visit(&self, visit: &mut impl FnMut(&V)) {
+        let mut waiting = vec![&self.root];
+        while let Some(node) = waiting.pop() {
+            node.value.iter().for_each(&mut *visit);
+            waiting.extend(&node.children);
+        }
+    }
+
     /// Gives every value whose prefix `text` begins with, shortest first, with the prefix's length.
     pub(super) fn walk<'a>(&'a self, text: &[u8], mut visit: impl FnMut(usize, &'a V)) {
         let (mut node, mut at) = (&self.root, 0);

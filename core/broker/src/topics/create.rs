@@ -8,8 +8,7 @@ use uuid::Uuid;
 
 use super::settings;
 use super::table::OpenTopic;
-use super::{ColumnFormat, CreateTopic, Topic, TopicRef, TopicSchema};
-use crate::authorize::authorize;
+use super::{ColumnFormat, CreateTopic, Topic, TopicRef, TopicSchema, is_internal_name};
 use crate::catalog::{Catalog, CatalogCommand, TopicEntry};
 use crate::{AppendFailure, Broker, CreateTopicError, LookupError, Operation, Resource};
 
@@ -26,7 +25,12 @@ impl Broker {
         principal: &Principal,
         create: CreateTopic,
     ) -> Result<Arc<Topic>, CreateTopicError> {
-        authorize(principal, Operation::Create, Resource::Topic(&create.name))?;
+        // As in Kafka: who may create in the cluster may create any topic.
+        if is_internal_name(&create.name)
+            || !self.shows(principal, Operation::Create, Resource::Cluster)
+        {
+            self.authorize(principal, Operation::Create, Resource::Topic(&create.name))?;
+        }
         let validate_only = create.validate_only;
         let entry = self.new_entry(create)?;
         if validate_only {

@@ -62,6 +62,13 @@ pub(crate) fn keys_topic() -> Topic {
     internal_topic(KEYS_ID, "__posthouse_keys", 1)
 }
 
+/// Whether a topic of this name is the node's own, which only superusers may know of: these, and the
+/// audit log.
+pub(crate) fn is_internal_name(name: &TopicName) -> bool {
+    let name = name.as_bytes();
+    name.starts_with(b"__posthouse_") || name == b"__consumer_offsets"
+}
+
 /// Whether a topic is one of these.
 pub(crate) fn is_internal(topic: TopicId) -> bool {
     [CATALOG_ID, OFFSETS_ID, QUEUES_ID, KEYS_ID].contains(&topic)

@@ -20,7 +20,7 @@ pub use types::{
 
 pub(crate) use internal::{
     CATALOG_PARTITION, KEYS_PARTITION, OFFSETS_PARTITIONS, QUEUES_PARTITIONS, catalog_topic,
-    internal_log_config, is_internal, keys_topic, offsets_partition, offsets_topic,
-    queues_partition, queues_topic,
+    internal_log_config, is_internal, is_internal_name, keys_topic, offsets_partition,
+    offsets_topic, queues_partition, queues_topic,
 };
 pub(crate) use table::{OpenTopic, TopicTable};

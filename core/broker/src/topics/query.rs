@@ -6,7 +6,6 @@ use posthouse_log::{Log, ProducerState};
 use posthouse_types::{PartitionIndex, Principal};
 
 use super::{ConfigEntry, PartitionStatus, Topic, TopicRef, settings};
-use crate::authorize::authorize;
 use crate::{Broker, LookupError, Operation, Resource};
 
 impl Broker {
@@ -35,7 +34,7 @@ impl Broker {
             .into_iter()
             .map(|open| Arc::clone(&open.topic))
             .filter(|topic| {
-                authorize(principal, Operation::Describe, Resource::Topic(&topic.name)).is_ok()
+                self.shows(principal, Operation::Describe, Resource::Topic(&topic.name))
             })
             .collect();
         topics.sort_unstable_by(|left, right| left.name.cmp(&right.name));

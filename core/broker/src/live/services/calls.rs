@@ -11,7 +11,6 @@ use posthouse_types::Principal;
 use tokio::sync::{mpsc, oneshot};
 
 use super::machine::{Effect, Machine, RequestId, WorkerId};
-use crate::authorize::authorize;
 use crate::live::LiveMessage;
 use crate::{Broker, Denied, Operation, RequestError, Resource, metrics};
 
@@ -89,7 +88,7 @@ impl Broker {
         message: LiveMessage,
         options: RequestOptions,
     ) -> Result<LiveMessage, RequestError> {
-        authorize(principal, Operation::Write, Resource::Service(&service))?;
+        self.authorize(principal, Operation::Write, Resource::Service(&service))?;
         let answer = self.ask(service, message, options).await;
         metrics::service_answered(match &answer {
             Ok(_) => "answered",
@@ -127,7 +126,7 @@ impl Broker {
         service: Bytes,
         config: WorkerConfig,
     ) -> Result<Worker, Denied> {
-        authorize(principal, Operation::Read, Resource::Service(&service))?;
+        self.authorize(principal, Operation::Read, Resource::Service(&service))?;
         let (sender, requests) = mpsc::unbounded_channel();
         let mut state = self.services().0.lock();
         let mut effects = Vec::new();

@@ -6,7 +6,6 @@ use posthouse_types::{Offset, PartitionIndex, Principal, TopicName};
 
 use super::place::Place;
 use super::settle::durable;
-use crate::authorize::authorize;
 use crate::queues::limits::{QUEUES_MAX, WINDOW_MAX};
 use crate::queues::machine::{Queue, QueuesCommand};
 use crate::queues::{
@@ -145,7 +144,7 @@ impl Broker {
         let summary = |(key, owners, pending): (crate::queues::machine::QueueKey, usize, usize)| {
             let topic = self.topic_table().find(&TopicRef::Id(key.topic)).ok()?.topic.name.clone();
             let resource = Resource::Queue { topic: &topic, group: &key.group };
-            authorize(principal, Operation::Describe, resource).ok()?;
+            self.shows(principal, Operation::Describe, resource).then_some(())?;
             Some(QueueSummary { topic, group: key.group, owners, pending })
         };
         let mut found: Vec<_> = found.into_iter().filter_map(summary).collect();

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use posthouse_types::Principal;
 
-use crate::authorize::authorize;
 use crate::queues::limits::NAME_BYTES_MAX;
 use crate::queues::machine::{QueueKey, QueueNumber, Queues};
 use crate::queues::{QueueError, QueueRef, QueueShard};
@@ -35,7 +34,7 @@ impl Broker {
         };
         let open = self.find_topic(principal, on_topic, &queue.topic)?;
         let resource = Resource::Queue { topic: &open.topic.name, group: &queue.group };
-        authorize(principal, operation, resource)?;
+        self.authorize(principal, operation, resource)?;
         let key = QueueKey { topic: open.topic.id, group: queue.group.clone() };
         let shard = self.queue_shard(&key);
         Ok(Place { open, key, shard })

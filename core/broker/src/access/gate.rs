@@ -1,0 +1,151 @@
+//! What every call is asked, and every login.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use posthouse_access::{Access, Attempts, Operation, Permissions, Resource, ResourceKind};
+use posthouse_types::Principal;
+use tokio::sync::watch;
+
+use super::proven::Proven;
+use super::{Audit, AuditRecord, AuthenticationConfig};
+use crate::Denied;
+use crate::topics::is_internal_name;
+
+/// The one place that decides.
+pub(crate) struct Gate {
+    config: AuthenticationConfig,
+    current: ArcSwap<Current>,
+    /// Held over a change until it is in force: changes show in order.
+    changes: tokio::sync::Mutex<()>,
+    /// Counts changes, for those who must look again after one.
+    revision: watch::Sender<u64>,
+    pub(super) attempts: Mutex<Attempts>,
+    pub(super) proven: Mutex<Proven>,
+    pub(super) audit: Audit,
+}
+
+/// What is in force.
+pub(super) struct Current {
+    pub(super) access: Arc<Access>,
+    permissions: Permissions,
+}
+
+impl Current {
+    fn new(access: Access) -> Arc<Current> {
+        let permissions = Permissions::of(&access);
+        Arc::new(Current { access: Arc::new(access), permissions })
+    }
+}
+
+impl Gate {
+    /// With what a recovered catalog says.
+    pub(crate) fn new(config: AuthenticationConfig, access: Access, audit: Audit) -> Gate {
+        Gate {
+            attempts: Mutex::new(Attempts::new(config.attempts)),
+            current: ArcSwap::new(Current::new(access)),
+            changes: tokio::sync::Mutex::default(),
+            revision: watch::Sender::new(0),
+            proven: Mutex::default(),
+            audit,
+            config,
+        }
+    }
+
+    pub(crate) fn is_required(&self) -> bool {
+        self.config.required
+    }
+
+    pub(crate) fn authorize(
+        &self,
+        principal: &Principal,
+        operation: Operation,
+        resource: Resource<'_>,
+    ) -> Result<(), Denied> {
+        if !self.config.required || self.decide(principal, operation, resource) {
+            return Ok(());
+        }
+        Err(self.deny(principal, operation, &resource.to_string()))
+    }
+
+    /// As [`Gate::authorize`], where a refusal only hides something: nobody has asked for it, so it
+    /// is not worth a line in the audit log.
+    pub(crate) fn shows(
+        &self,
+        principal: &Principal,
+        operation: Operation,
+        resource: Resource<'_>,
+    ) -> bool {
+        !self.config.required || self.decide(principal, operation, resource)
+    }
+
+    /// Whether it may do so to anything of a kind.
+    pub(crate) fn authorize_any(
+        &self,
+        principal: &Principal,
+        operation: Operation,
+        kind: ResourceKind,
+    ) -> Result<(), Denied> {
+        let may = || self.current.load().permissions.allow_any(principal, operation, kind);
+        if !self.config.required || principal.is_node() || may() {
+            return Ok(());
+        }
+        Err(self.deny(principal, operation, &format!("any {kind}")))
+    }
+
+    pub(crate) fn is_superuser(&self, principal: &Principal) -> bool {
+        !self.config.required
+            || principal.is_node()
+            || self.current.load().permissions.is_superuser(principal)
+    }
+
+    pub(super) fn config(&self) -> &AuthenticationConfig {
+        &self.config
+    }
+
+    pub(super) fn current(&self) -> Arc<Access> {
+        Arc::clone(&self.current.load().access)
+    }
+
+    pub(super) fn changes(&self) -> &tokio::sync::Mutex<()> {
+        &self.changes
+    }
+
+    pub(super) fn watch(&self) -> watch::Receiver<u64> {
+        self.revision.subscribe()
+    }
+
+    pub(super) fn revision(&self) -> u64 {
+        *self.revision.borrow()
+    }
+
+    /// Puts a change in force.
+    pub(super) fn show(&self, access: Access) {
+        self.current.store(Current::new(access));
+        self.revision.send_modify(|revision| *revision += 1);
+    }
+
+    fn decide(&self, principal: &Principal, operation: Operation, resource: Resource<'_>) -> bool {
+        if principal.is_node() {
+            return true;
+        }
+        let current = self.current.load();
+        if let Resource::Topic(name) = resource
+            && is_internal_name(name)
+        {
+            return current.permissions.is_superuser(principal);
+        }
+        current.permissions.allow(principal, operation, resource)
+    }
+
+    fn deny(&self, principal: &Principal, operation: Operation, resource: &str) -> Denied {
+        let denied = Denied {
+            principal: principal.clone(),
+            operation: operation.name().to_owned(),
+            resource: resource.to_owned(),
+        };
+        self.audit.record(AuditRecord::denied(&denied));
+        denied
+    }
+}

@@ -1,0 +1,96 @@
+//! What callers say.
+
+use std::net::IpAddr;
+
+use posthouse_access::{AttemptsConfig, ITERATIONS_DEFAULT, UserName, Verifier};
+use posthouse_types::Timestamp;
+
+/// Whether and how clients are asked who they are.
+#[derive(Clone, Debug)]
+pub struct AuthenticationConfig {
+    /// Whether a client must log in, and may do only what rules allow.
+    pub required: bool,
+    /// How often a new password is hashed.
+    pub iterations: u32,
+    /// How failed logins slow down further ones.
+    pub attempts: AttemptsConfig,
+}
+
+impl Default for AuthenticationConfig {
+    fn default() -> AuthenticationConfig {
+        AuthenticationConfig {
+            required: false,
+            iterations: ITERATIONS_DEFAULT,
+            attempts: AttemptsConfig::default(),
+        }
+    }
+}
+
+/// Where a login comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Knock {
+    /// The door.
+    pub door: &'static str,
+    /// The client's address.
+    pub address: IpAddr,
+}
+
+/// A token to be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewToken {
+    /// Whose it is.
+    pub user: UserName,
+    /// What its owner calls it; may be empty.
+    pub label: String,
+    /// When it ends; `None` when it does not.
+    pub expires: Option<Timestamp>,
+}
+
+/// One change of a user.
+#[derive(Clone, PartialEq, Eq)]
+pub enum UserChange {
+    /// A new password, by every mechanism.
+    Password(Vec<u8>),
+    /// What checks the password by one mechanism: the client has hashed it.
+    Verifier(Verifier),
+    /// Its password is not checked by this mechanism any more.
+    WithoutVerifier(posthouse_access::Mechanism),
+    /// It has no password.
+    NoPassword,
+    /// Whether it may do everything.
+    Superuser(bool),
+    /// Whether it is kept out.
+    Disabled(bool),
+    /// A client certificate with this subject stands for it.
+    Certificate(String),
+    /// No certificate with this subject stands for it.
+    NoCertificate(String),
+    /// This CURVE key, in Z85, is its own.
+    CurveKey(String),
+    /// It is not.
+    NoCurveKey(String),
+}
+
+impl std::fmt::Debug for UserChange {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(self.class())
+    }
+}
+
+impl UserChange {
+    /// What the audit log calls it. It holds nothing of a password.
+    pub(crate) fn class(&self) -> &'static str {
+        match self {
+            UserChange::Password(_) | UserChange::Verifier(_) => "password set",
+            UserChange::WithoutVerifier(_) | UserChange::NoPassword => "password removed",
+            UserChange::Superuser(true) => "made superuser",
+            UserChange::Superuser(false) => "superuser no more",
+            UserChange::Disabled(true) => "disabled",
+            UserChange::Disabled(false) => "enabled",
+            UserChange::Certificate(_) => "certificate added",
+            UserChange::NoCertificate(_) => "certificate removed",
+            UserChange::CurveKey(_) => "curve key added",
+            UserChange::NoCurveKey(_) => "curve key removed",
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! Who may come in, and what they may do.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use posthouse_access::scram::ChannelBinding;
+use posthouse_access::{Effect, Grantee, Mechanism, NamePattern, OperationSet, Rule, RuleFilter};
+use posthouse_access::{ResourceKind, UserName};
+use posthouse_broker::{
+    AUDIT_TOPIC, AccessError, AuthenticationConfig, Broker, BrokerConfig, Credentials, Knock,
+    LiveMessage, LoginError, LookupError, NewToken, Operation, Pattern, PublishError, Resource,
+    SubscribeError, SubscribeFrom, SubscriberConfig, SubscriberEnded, TopicRef, UserChange,
+};
+use posthouse_types::{Clock, Principal, SystemClock, Timestamp, TopicName};
+
+use crate::harness::{Node, fetch, quick, to_create, values};
+
+const KNOCK: Knock =
+    Knock { door: "test", address: std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)) };
+
+fn asking() -> BrokerConfig {
+    let authentication = AuthenticationConfig { required: true, ..AuthenticationConfig::default() };
+    BrokerConfig { authentication, ..quick() }
+}
+
+fn node() -> Principal {
+    Principal::node()
+}
+
+fn alice() -> Principal {
+    Principal::user("alice")
+}
+
+async fn with_alice() -> Node {
+    let node = Node::start_with(asking()).await;
+    add_user(&node.broker, "alice", vec![UserChange::Password(b"pw".to_vec())]).await;
+    node
+}
+
+async fn add_user(broker: &Broker, name: &str, changes: Vec<UserChange>) {
+    broker.create_user(&node(), UserName::new(name).unwrap(), changes).await.unwrap();
+}
+
+fn rule(who: &str, operation: Operation, kind: ResourceKind, name: &str) -> Rule {
+    Rule {
+        grantee: Grantee::named(who),
+        effect: Effect::Allow,
+        operations: OperationSet::of(operation),
+        kind,
+        pattern: NamePattern::parse(name),
+    }
+}
+
+async fn allow(broker: &Broker, operation: Operation, kind: ResourceKind, name: &str) {
+    broker.add_rules(&node(), vec![rule("alice", operation, kind, name)]).await.unwrap();
+}
+
+async fn create(broker: &Broker, name: &str) -> TopicRef {
+    broker.create_topic(&node(), to_create(name, 1)).await.unwrap();
+    TopicRef::Name(TopicName::new(name).unwrap())
+}
+
+fn password<'a>(user: &'a str, password: &'a str) -> Credentials<'a> {
+    Credentials::Password { user, password: password.as_bytes() }
+}
+
+#[tokio::test]
+async fn without_authentication_everything_is_allowed_to_everybody() {
+    let node = Node::start().await;
+    create(&node.broker, "orders").await;
+    let anyone = Principal::anonymous();
+    assert!(node.broker.authorize(&anyone, Operation::Alter, Resource::Cluster).is_ok());
+    assert!(node.broker.topics(&anyone).await.len() > 1);
+    assert!(!node.broker.authentication_required());
+}
+
+#[tokio::test]
+async fn what_is_not_allowed_is_denied_and_hidden() {
+    let node = with_alice().await;
+    let orders = create(&node.broker, "orders").await;
+    create(&node.broker, "secret").await;
+    assert!(node.broker.topics(&alice()).await.is_empty());
+    let denied = node.broker.topic(&alice(), &orders).await.unwrap_err();
+    assert!(matches!(denied, LookupError::Denied(_)), "{denied}");
+    // Whether or not there is such a topic.
+    let none = TopicRef::Name(TopicName::new("none").unwrap());
+    let denied = node.broker.topic(&alice(), &none).await.unwrap_err();
+    assert!(matches!(denied, LookupError::Denied(_)), "{denied}");
+    allow(&node.broker, Operation::Read, ResourceKind::Topic, "ord*").await;
+    assert_eq!(names(&node.broker, &alice()).await, ["orders"]);
+}
+
+async fn names(broker: &Broker, principal: &Principal) -> Vec<String> {
+    broker.topics(principal).await.iter().map(|topic| topic.name.to_string()).collect()
+}
+
+#[tokio::test]
+async fn the_nodes_own_topics_are_for_superusers() {
+    let node = with_alice().await;
+    allow(&node.broker, Operation::Read, ResourceKind::Topic, "*").await;
+    allow(&node.broker, Operation::Create, ResourceKind::Cluster, "*").await;
+    assert!(names(&node.broker, &alice()).await.is_empty());
+    node.broker.create_topic(&alice(), to_create("__posthouse_mine", 1)).await.unwrap_err();
+    add_user(&node.broker, "root", vec![UserChange::Superuser(true)]).await;
+    let shown = names(&node.broker, &Principal::user("root")).await;
+    assert!(shown.contains(&"__posthouse_catalog".to_owned()), "{shown:?}");
+}
+
+#[tokio::test]
+async fn a_login_needs_the_password_or_a_token_or_what_stands_for_the_user() {
+    let node = with_alice().await;
+    let broker = &node.broker;
+    let key = "Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hID";
+    let changes =
+        vec![UserChange::Certificate("CN=alice".into()), UserChange::CurveKey(key.into())];
+    broker.alter_user(&self::node(), "alice", changes).await.unwrap();
+    let new =
+        NewToken { user: UserName::new("alice").unwrap(), label: String::new(), expires: None };
+    let token = broker.create_token(&self::node(), new).await.unwrap().reveal();
+    for right in [
+        password("alice", "pw"),
+        password("alice", &token),
+        Credentials::Token(&token),
+        Credentials::Certificate { subject: "CN=alice" },
+        Credentials::CurveKey(key),
+    ] {
+        assert_eq!(broker.log_in(KNOCK, right).await.unwrap().principal, alice());
+    }
+    for wrong in [
+        password("alice", "wrong"),
+        password("bob", "pw"),
+        password("bob", &token),
+        Credentials::Token("ph_"),
+        Credentials::Certificate { subject: "CN=bob" },
+        Credentials::CurveKey("none"),
+    ] {
+        assert_eq!(broker.log_in(KNOCK, wrong).await.unwrap_err(), LoginError::Refused);
+    }
+}
+
+#[tokio::test]
+async fn an_exchange_for_nobody_goes_like_one_for_somebody() {
+    let node = with_alice().await;
+    let challenge = async |user: &str| {
+        let binding = ChannelBinding::Unavailable;
+        let mut login = node.broker.scram(KNOCK, Mechanism::ScramSha256, binding);
+        let first = format!("n,,n={user},r=abc");
+        let challenge = login.first(first.as_bytes(), None).await.unwrap();
+        let nonce = challenge.split(',').next().unwrap().to_owned();
+        let proof = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+        let last = format!("c=biws,{nonce},p={proof}");
+        assert_eq!(login.last(last.as_bytes()).unwrap_err(), LoginError::Refused);
+        challenge.split_once(',').unwrap().1.to_owned()
+    };
+    // The salt is the user's own, and the same each time.
+    assert_eq!(challenge("alice").await, challenge("alice").await);
+    assert_eq!(challenge("bob").await, challenge("bob").await);
+    assert_eq!(challenge("bob").await.len(), challenge("alice").await.len());
+}
+
+#[tokio::test]
+async fn access_survives_a_restart() {
+    let node = with_alice().await;
+    create(&node.broker, "orders").await;
+    allow(&node.broker, Operation::Describe, ResourceKind::Topic, "orders").await;
+    let node = node.restart().await;
+    assert_eq!(names(&node.broker, &alice()).await, ["orders"]);
+    node.broker.log_in(KNOCK, password("alice", "pw")).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_first_administrator_is_made_once() {
+    let node = Node::start_with(asking()).await;
+    let made = node.broker.make_first_administrator(b"first".to_vec()).await.unwrap();
+    assert_eq!(made.unwrap().as_str(), "admin");
+    assert!(node.broker.make_first_administrator(b"second".to_vec()).await.unwrap().is_none());
+    let login = node.broker.log_in(KNOCK, password("admin", "first")).await.unwrap();
+    node.broker.authorize(&login.principal, Operation::Alter, Resource::Cluster).unwrap();
+    let last = node.broker.delete_user(&login.principal, "admin").await.unwrap_err();
+    assert!(matches!(last, AccessError::LastSuperuser(_)), "{last}");
+    let open = Node::start().await;
+    assert!(open.broker.make_first_administrator(b"x".to_vec()).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn only_a_superuser_makes_or_changes_superusers() {
+    let node = with_alice().await;
+    let broker = &node.broker;
+    allow(broker, Operation::Alter, ResourceKind::Cluster, "*").await;
+    add_user(broker, "root", vec![UserChange::Superuser(true)]).await;
+    let promote = broker.alter_user(&alice(), "alice", vec![UserChange::Superuser(true)]).await;
+    assert!(matches!(promote, Err(AccessError::Superuser)), "{promote:?}");
+    let taken = vec![UserChange::Password(b"mine".to_vec())];
+    let taken = broker.alter_user(&alice(), "root", taken).await;
+    assert!(matches!(taken, Err(AccessError::Superuser)), "{taken:?}");
+    let new =
+        NewToken { user: UserName::new("root").unwrap(), label: String::new(), expires: None };
+    let token = broker.create_token(&alice(), new).await;
+    assert!(matches!(token, Err(AccessError::Superuser)), "{token:?}");
+}
+
+#[tokio::test]
+async fn everybody_may_change_their_own_password_and_nobody_elses() {
+    let node = with_alice().await;
+    let broker = &node.broker;
+    add_user(broker, "bob", Vec::new()).await;
+    let new = || vec![UserChange::Password(b"new".to_vec())];
+    broker.alter_user(&alice(), "alice", new()).await.unwrap();
+    broker.log_in(KNOCK, password("alice", "new")).await.unwrap();
+    assert!(broker.log_in(KNOCK, password("alice", "pw")).await.is_err());
+    let others = broker.alter_user(&alice(), "bob", new()).await;
+    assert!(matches!(others, Err(AccessError::Denied(_))), "{others:?}");
+    let more = vec![UserChange::Password(b"x".to_vec()), UserChange::Superuser(true)];
+    let more = broker.alter_user(&alice(), "alice", more).await;
+    assert!(matches!(more, Err(AccessError::Denied(_))), "{more:?}");
+}
+
+#[tokio::test]
+async fn a_login_ends_with_its_token_its_user_or_its_time() {
+    let node = with_alice().await;
+    let broker = &node.broker;
+    let expires = Timestamp::from_ms(SystemClock.wall().as_ms() + 200);
+    let new = |expires| NewToken {
+        user: UserName::new("alice").unwrap(),
+        label: "build".into(),
+        expires,
+    };
+    let lasting = broker.create_token(&alice(), new(None)).await.unwrap();
+    let short = broker.create_token(&alice(), new(Some(expires))).await.unwrap();
+    let log_in = async |token: &posthouse_access::Token| {
+        let login = broker.log_in(KNOCK, Credentials::Token(&token.reveal())).await.unwrap();
+        broker.watch_login(login)
+    };
+    let by_password = broker.log_in(KNOCK, password("alice", "pw")).await.unwrap();
+    let (mut by_password, mut by_token) = (broker.watch_login(by_password), log_in(&lasting).await);
+    log_in(&short).await.ended().await;
+    assert!(broker.log_in(KNOCK, Credentials::Token(&short.reveal())).await.is_err());
+    broker.delete_token(&alice(), lasting.id().clone()).await.unwrap();
+    by_token.ended().await;
+    let early = tokio::time::timeout(Duration::from_millis(1), by_password.ended()).await;
+    assert!(early.is_err(), "the user is still there");
+    broker.delete_user(&self::node(), "alice").await.unwrap();
+    by_password.ended().await;
+}
+
+#[tokio::test]
+async fn a_subscriber_is_ended_when_it_may_not_listen_any_more() {
+    let node = with_alice().await;
+    let broker = &node.broker;
+    let subscriber = broker.subscriber(&alice(), SubscriberConfig::default());
+    let news = || Pattern::Exact(Bytes::from_static(b"news"));
+    let refused = subscriber.subscribe(news(), SubscribeFrom::Now).await.unwrap_err();
+    assert!(matches!(refused, SubscribeError::Denied(_)), "{refused}");
+    allow(broker, Operation::Read, ResourceKind::Channel, "news").await;
+    subscriber.subscribe(news(), SubscribeFrom::Now).await.unwrap();
+    let wide = Pattern::Glob(Bytes::from_static(b"new*"));
+    subscriber.subscribe(wide, SubscribeFrom::Now).await.unwrap_err();
+    let message = LiveMessage::of_value("1", Timestamp::from_ms(1));
+    let sent = broker.publish(&alice(), Bytes::from_static(b"news"), message.clone()).await;
+    assert!(matches!(sent, Err(PublishError::Denied(_))), "{sent:?}");
+    broker.publish(&self::node(), Bytes::from_static(b"news"), message).await.unwrap();
+    subscriber.next().await.unwrap();
+    broker.remove_rules(&self::node(), RuleFilter::default()).await.unwrap();
+    assert_eq!(subscriber.next().await.unwrap_err(), SubscriberEnded::Denied);
+}
+
+#[tokio::test]
+async fn a_pattern_follows_only_the_topics_that_may_be_read() {
+    let node = with_alice().await;
+    let broker = &node.broker;
+    create(broker, "a.open").await;
+    create(broker, "a.secret").await;
+    allow(broker, Operation::Read, ResourceKind::Channel, "a.*").await;
+    allow(broker, Operation::Read, ResourceKind::Topic, "a.open").await;
+    let subscriber = broker.subscriber(&alice(), SubscriberConfig::default());
+    let all = Pattern::Prefix(Bytes::from_static(b"a."));
+    subscriber.subscribe(all, SubscribeFrom::Beginning).await.unwrap();
+    for (channel, value) in [("a.secret", "hidden"), ("a.open", "seen")] {
+        let message = LiveMessage::of_value(value, Timestamp::from_ms(1));
+        broker
+            .publish(&self::node(), Bytes::from_static(channel.as_bytes()), message)
+            .await
+            .unwrap();
+    }
+    let delivery = subscriber.next().await.unwrap();
+    assert_eq!(delivery.event.channel, "a.open");
+    assert!(subscriber.try_next().unwrap().is_none());
+}
+
+#[tokio::test]
+async fn logins_refusals_and_changes_are_written_down_without_secrets() {
+    let node = with_alice().await;
+    let broker = &node.broker;
+    broker.log_in(KNOCK, password("alice", "pw")).await.unwrap();
+    broker.log_in(KNOCK, password("alice", "hunter2")).await.unwrap_err();
+    broker.authorize(&alice(), Operation::Alter, Resource::Cluster).unwrap_err();
+    let mut text = String::new();
+    let wanted = ["\"created, password set\"", "\"login\"", "\"login-refused\"", "\"denied\""];
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+    while !wanted.iter().all(|event| text.contains(event)) {
+        assert!(tokio::time::Instant::now() < deadline, "{text}");
+        tokio::task::yield_now().await;
+        if broker.has_topic(AUDIT_TOPIC.as_bytes()) {
+            let fetch = fetch(&[(AUDIT_TOPIC, 0, 0)], Duration::ZERO);
+            text = values(&broker.fetch(&self::node(), fetch).await, 0).join("\n");
+        }
+    }
+    assert!(!text.contains("hunter2") && !text.contains("pw"), "{text}");
+}
