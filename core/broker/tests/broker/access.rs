@@ -9,11 +9,12 @@ use posthouse_access::{ResourceKind, UserName};
 use posthouse_broker::{
     AUDIT_TOPIC, AccessError, AuthenticationConfig, Broker, BrokerConfig, Credentials, Knock,
     LiveMessage, LoginError, LookupError, NewToken, Operation, Pattern, PublishError, Resource,
-    SubscribeError, SubscribeFrom, SubscriberConfig, SubscriberEnded, TopicRef, UserChange,
+    SubscribeError, SubscribeFrom, SubscriberEnded, TopicRef, UserChange,
 };
 use posthouse_types::{Clock, Principal, SystemClock, Timestamp, TopicName};
 
 use crate::harness::{Node, fetch, quick, to_create, values};
+use crate::live_channels::roomy;
 
 const KNOCK: Knock =
     Knock { door: "test", address: std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)) };
@@ -247,7 +248,7 @@ async fn a_login_ends_with_its_token_its_user_or_its_time() {
 async fn a_subscriber_is_ended_when_it_may_not_listen_any_more() {
     let node = with_alice().await;
     let broker = &node.broker;
-    let subscriber = broker.subscriber(&alice(), SubscriberConfig::default());
+    let subscriber = broker.subscriber(&alice(), roomy());
     let news = || Pattern::Exact(Bytes::from_static(b"news"));
     let refused = subscriber.subscribe(news(), SubscribeFrom::Now).await.unwrap_err();
     assert!(matches!(refused, SubscribeError::Denied(_)), "{refused}");
@@ -272,7 +273,7 @@ async fn a_pattern_follows_only_the_topics_that_may_be_read() {
     create(broker, "a.secret").await;
     allow(broker, Operation::Read, ResourceKind::Channel, "a.*").await;
     allow(broker, Operation::Read, ResourceKind::Topic, "a.open").await;
-    let subscriber = broker.subscriber(&alice(), SubscriberConfig::default());
+    let subscriber = broker.subscriber(&alice(), roomy());
     let all = Pattern::Prefix(Bytes::from_static(b"a."));
     subscriber.subscribe(all, SubscribeFrom::Beginning).await.unwrap();
     for (channel, value) in [("a.secret", "hidden"), ("a.open", "seen")] {
