@@ -89,7 +89,11 @@ class Node:
 
     @property
     def redis(self):
-        host, port = self.addresses["redis"].rsplit(":", 1)
+        return self.at("redis")
+
+    def at(self, listener):
+        """Where a listener is, as most clients take it: a door's name, or `redis.tls` and the like."""
+        host, port = self.addresses[listener].rsplit(":", 1)
         return {"host": host, "port": int(port)}
 
     @property

@@ -1,9 +1,12 @@
 //! Everything that can be typed.
 
+use std::path::PathBuf;
+
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    backup, config, consume, endpoint, group, produce, queue, serve, sink, sql, topic, webhook, zmq,
+    backup, cert, config, consume, endpoint, group, produce, queue, serve, sink, sql, topic,
+    webhook, zmq,
 };
 use crate::demo;
 use crate::exit::{CODES, Code, Failure};
@@ -58,6 +61,8 @@ enum Command {
     Backup(backup::BackupArgs),
     /// Make a data directory out of a backup
     Restore(backup::RestoreArgs),
+    /// Make certificates to try TLS out with
+    Cert(cert::CertArgs),
     /// Show the settings, or the page that explains them
     Config(config::ConfigArgs),
 }
@@ -65,7 +70,7 @@ enum Command {
 /// How a client command finds the node.
 #[derive(Clone, Debug, Args)]
 pub struct NodeArgs {
-    /// The node's HTTP door
+    /// The node's HTTP door: HOST:PORT, or https://HOST:PORT for one with TLS
     #[arg(
         long,
         value_name = "ADDR",
@@ -75,6 +80,23 @@ pub struct NodeArgs {
         global = true
     )]
     pub(crate) node: String,
+    /// Trust only what these authorities (PEM) issued when the node is https://…, instead of what the
+    /// machine trusts; without a scheme in ADDR it means https
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "POSTHOUSE_TLS_CA",
+        hide_env_values = true,
+        global = true
+    )]
+    pub(crate) tls_ca: Option<PathBuf>,
+}
+
+impl NodeArgs {
+    /// A node at `address`, as if it had been typed.
+    pub(crate) fn at(address: impl Into<String>) -> NodeArgs {
+        NodeArgs { node: address.into(), tls_ca: None }
+    }
 }
 
 impl Cli {
@@ -86,6 +108,7 @@ impl Cli {
         match self.command {
             Command::Serve(args) => serve::run(*args),
             Command::Config(args) => config::run(args),
+            Command::Cert(args) => cert::run(args),
             Command::Backup(args) => backup::backup(&args),
             Command::Restore(args) => backup::restore(&args),
             Command::Topic(args) => block_on(topic::run(args)),

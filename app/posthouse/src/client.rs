@@ -1,8 +1,15 @@
 //! A node as a client command sees it: its HTTP door, and nothing else.
 
+use std::error::Error as _;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -33,20 +40,22 @@ pub(crate) struct Problem {
 impl Client {
     pub(crate) fn new(args: &NodeArgs) -> Result<Client, Failure> {
         let address = args.node.trim().trim_end_matches('/');
-        if address.starts_with("https://") {
-            return Err(wrong_address(address, "the node speaks plain HTTP"));
-        }
-        let base = if address.starts_with("http://") {
-            address.to_owned()
-        } else {
-            format!("http://{address}")
+        let base = match (address.contains("://"), &args.tls_ca) {
+            (true, _) => address.to_owned(),
+            (false, None) => format!("http://{address}"),
+            (false, Some(_)) => format!("https://{address}"),
         };
-        if reqwest::Url::parse(&base).is_err() {
-            return Err(wrong_address(address, "it is no HOST:PORT"));
-        }
+        let scheme = reqwest::Url::parse(&base).map(|url| url.scheme().to_owned());
+        let is_tls = match scheme.as_deref() {
+            Ok("http") => false,
+            Ok("https") => true,
+            _ => return Err(wrong_address(address, "it is no HOST:PORT")),
+        };
+        let tls = if is_tls { trust(args.tls_ca.as_deref())? } else { RootCertStore::empty() };
         let http = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .no_proxy()
+            .tls_backend_preconfigured(tls_config(tls))
             .build()
             .map_err(|error| Failure::from_error(Code::Failed, &error))?;
         Ok(Client { http, base })
@@ -108,6 +117,12 @@ impl Client {
     }
 
     pub(crate) fn unreachable(&self, error: &reqwest::Error) -> Failure {
+        if let Some(reason) = untrusted(error) {
+            let message = format!("what answers at {} is not trusted: {reason}", self.base);
+            return Failure::new(Code::Unreachable, message).hint(
+                "--tls-ca FILE names the authority that issued its certificate, which must be for the host in --node",
+            );
+        }
         if error.is_connect() || error.is_timeout() {
             return Failure::new(Code::Unreachable, format!("no node answers at {}", self.base))
                 .hint("start one with `posthouse serve`, or name another with --node HOST:PORT or POSTHOUSE_NODE");
@@ -188,6 +203,51 @@ fn wrong_address(address: &str, reason: &str) -> Failure {
         .hint("write HOST:PORT of its HTTP door, such as 127.0.0.1:8080")
 }
 
+/// The authorities in `file`, or the machine's.
+fn trust(file: Option<&Path>) -> Result<RootCertStore, Failure> {
+    let mut roots = RootCertStore::empty();
+    let Some(file) = file else {
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        return Ok(roots);
+    };
+    let unusable = |reason: String| {
+        Failure::new(Code::Usage, format!("--tls-ca {} cannot be used: {reason}", file.display()))
+            .hint("it must be PEM with the certificate of the authority that issued the node's")
+    };
+    for certificate in
+        CertificateDer::pem_file_iter(file).map_err(|error| unusable(error.to_string()))?
+    {
+        let certificate = certificate.map_err(|error| unusable(error.to_string()))?;
+        roots.add(certificate).map_err(|error| unusable(error.to_string()))?;
+    }
+    if roots.is_empty() { Err(unusable("it holds no certificate".to_owned())) } else { Ok(roots) }
+}
+
+fn tls_config(roots: RootCertStore) -> ClientConfig {
+    ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("the provider has a cipher suite for each version")
+        .with_root_certificates(roots)
+        .with_no_client_auth()
+}
+
+/// Why the node's certificate was refused, if it was.
+fn untrusted(error: &reqwest::Error) -> Option<String> {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        let found = match inner {
+            Some(inner) => inner.downcast_ref::<rustls::Error>(),
+            None => error.downcast_ref::<rustls::Error>(),
+        };
+        if let Some(refused @ rustls::Error::InvalidCertificate(_)) = found {
+            return Some(refused.to_string());
+        }
+        cause = error.source();
+    }
+    None
+}
+
 fn root_cause(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(deeper) = cause.source() {
@@ -201,7 +261,7 @@ mod tests {
     use super::*;
 
     fn url(address: &str, segments: &[&str]) -> String {
-        let client = Client::new(&NodeArgs { node: address.to_owned() }).unwrap();
+        let client = Client::new(&NodeArgs::at(address)).unwrap();
         client.request(Method::GET, segments).build().unwrap().url().to_string()
     }
 
@@ -210,7 +270,15 @@ mod tests {
         assert_eq!(url("127.0.0.1:8080", &["topics"]), "http://127.0.0.1:8080/topics");
         assert_eq!(url("http://localhost:1/", &["topics"]), "http://localhost:1/topics");
         assert_eq!(url("h:1", &["topics", "a/b ?"]), "http://h:1/topics/a%2Fb%20%3F");
-        assert!(Client::new(&NodeArgs { node: "https://x".to_owned() }).is_err());
-        assert!(Client::new(&NodeArgs { node: "a b".to_owned() }).is_err());
+        assert_eq!(url("https://localhost:1", &["topics"]), "https://localhost:1/topics");
+        assert!(Client::new(&NodeArgs::at("ftp://x")).is_err());
+        assert!(Client::new(&NodeArgs::at("a b")).is_err());
+    }
+
+    #[test]
+    fn a_file_without_authorities_is_refused() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let args = NodeArgs { node: "h:1".to_owned(), tls_ca: Some(file.path().to_owned()) };
+        assert!(Client::new(&args).is_err());
     }
 }

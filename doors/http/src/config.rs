@@ -2,15 +2,14 @@
 
 use std::time::Duration;
 
+use posthouse_listener::ConnectionLimits;
 use posthouse_types::ByteSize;
 
 /// Settings of the HTTP door.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpConfig {
-    /// Connections at once; further ones are closed.
-    pub connections_max: usize,
-    /// How long connections may take to finish once the node drains.
-    pub drain_timeout: Duration,
+    /// How many connections, and how long they may take to end.
+    pub connections: ConnectionLimits,
     /// How long a client may take to send a request's head, and how long a connection may be idle.
     pub header_timeout: Duration,
     /// How long a client may pause inside a request's body.
@@ -31,8 +30,10 @@ pub struct HttpConfig {
 impl Default for HttpConfig {
     fn default() -> HttpConfig {
         HttpConfig {
-            connections_max: 10_000,
-            drain_timeout: Duration::from_secs(10),
+            connections: ConnectionLimits {
+                connections_max: 10_000,
+                ..ConnectionLimits::default()
+            },
             header_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(30),
             body_bytes_max: ByteSize::mib(16),

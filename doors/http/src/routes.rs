@@ -50,7 +50,7 @@ impl Door {
         config: HttpConfig,
         shutdown: CancellationToken,
     ) -> Door {
-        let websockets = Arc::new(Semaphore::new(config.connections_max));
+        let websockets = Arc::new(Semaphore::new(config.connections.connections_max));
         Door {
             broker,
             query,

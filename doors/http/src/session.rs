@@ -12,7 +12,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use posthouse_broker::Broker;
-use posthouse_listener::{Connection, ConnectionLimits, Listener};
+use posthouse_listener::{Connection, Listener};
 use posthouse_query::QueryEngine;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -48,12 +48,9 @@ pub async fn serve(
     config: HttpConfig,
     shutdown: CancellationToken,
 ) {
-    let limits = ConnectionLimits {
-        connections_max: config.connections_max,
-        drain_timeout: config.drain_timeout,
-    };
+    let limits = config.connections;
     let server = Arc::new(server(&config));
-    let drain_timeout = config.drain_timeout;
+    let drain_timeout = limits.drain_timeout;
     let door = Door::new(broker, query, outlets, config, shutdown.clone());
     let websockets = door.tasks.clone();
     let router = router(door);
@@ -89,7 +86,7 @@ async fn converse(
     server: Arc<auto::Builder<TokioExecutor>>,
     router: Router,
 ) {
-    let Connection { stream, peer, shutdown } = connection;
+    let Connection { stream, peer, shutdown, .. } = connection;
     let service = TowerToHyperService::new(router);
     let behind = FallenBehind::default();
     let told = behind.clone();

@@ -1,17 +1,30 @@
 //! The door's settings.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use posthouse_listener::ConnectionLimits;
 use posthouse_types::ByteSize;
 
+/// Where the clients of a listener are told to connect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Advertised {
+    /// What the listener is called; see [`posthouse_listener::Place::name`].
+    pub listener: Arc<str>,
+    /// Whether it speaks TLS.
+    pub is_tls: bool,
+    /// A name or an address.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+}
+
 /// Settings of the Kafka door. Names in the documentation are Kafka's, where Kafka has one.
 #[derive(Clone, Debug)]
 pub struct KafkaConfig {
-    /// `advertised.listeners`, host: where clients are told to connect. A name or an address.
-    pub advertised_host: String,
-    /// `advertised.listeners`, port; 0 announces the port that the door is bound to.
-    pub advertised_port: u16,
+    /// `advertised.listeners`: where clients are told to connect, by the listener that they came in
+    /// by; the bound address of a listener that is not here.
+    pub advertised: Vec<Advertised>,
     /// `broker.rack`: announced as this node's rack.
     pub rack: Option<String>,
     /// `socket.request.max.bytes`: a larger request ends the connection.
@@ -40,8 +53,7 @@ pub struct KafkaConfig {
 impl Default for KafkaConfig {
     fn default() -> KafkaConfig {
         KafkaConfig {
-            advertised_host: "127.0.0.1".to_string(),
-            advertised_port: 0,
+            advertised: Vec::new(),
             rack: None,
             request_bytes_max: ByteSize::mib(100),
             connection_bytes_max: ByteSize::mib(32),

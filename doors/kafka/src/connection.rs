@@ -28,7 +28,7 @@ use crate::codec::header::Incoming;
 use crate::codec::response::Response;
 use crate::commands::{self, CommandError, Outcome, Running};
 use crate::grant::Grant;
-use crate::node::{Call, Node};
+use crate::node::{Call, Endpoint, Node};
 use crate::output::GATHER_MAX;
 use crate::session::{RequestId, Session, SessionError, SessionLimits};
 use crate::transport::Transport;
@@ -48,8 +48,9 @@ enum ConnectionError {
 
 /// Serves one client until it goes away, breaks the protocol, or the node drains.
 pub(crate) async fn run(accepted: Accepted, node: Arc<Node>) {
-    let Accepted { stream, peer, shutdown } = accepted;
-    let mut connection = Connection::new(stream, peer, node);
+    let Accepted { stream, peer, listener, shutdown, .. } = accepted;
+    let endpoint = Arc::new(node.endpoint(&listener));
+    let mut connection = Connection::new(stream, peer, endpoint, node);
     let ended = connection.drive(&shutdown).await;
     connection.transport.farewell().await;
     connection.node.metrics.in_flight.decrement(count(connection.session.in_flight()));
@@ -71,6 +72,7 @@ struct Connection {
     node: Arc<Node>,
     principal: Principal,
     client_host: Arc<str>,
+    endpoint: Arc<Endpoint>,
     /// The request that runs, and whether it may wait for other clients.
     running: Option<(RequestId, bool, Running)>,
     /// Produce requests that have their offsets and wait for the disk, in order.
@@ -81,7 +83,12 @@ struct Connection {
 }
 
 impl Connection {
-    fn new(stream: Stream, peer: SocketAddr, node: Arc<Node>) -> Connection {
+    fn new(
+        stream: Stream,
+        peer: SocketAddr,
+        endpoint: Arc<Endpoint>,
+        node: Arc<Node>,
+    ) -> Connection {
         let config = &node.config;
         let limits = SessionLimits {
             request_bytes_max: config.request_bytes_max.as_usize(),
@@ -95,6 +102,7 @@ impl Connection {
             session: Session::new(limits),
             principal: Principal::anonymous(),
             client_host: Arc::from(format!("/{}", peer.ip())),
+            endpoint,
             running: None,
             accepted: VecDeque::new(),
             grant: Grant::new(Arc::clone(&node.request_memory)),
@@ -157,6 +165,7 @@ impl Connection {
             principal: self.principal.clone(),
             client_id,
             client_host: Arc::clone(&self.client_host),
+            endpoint: Arc::clone(&self.endpoint),
             version,
         };
         self.running = Some((id, waits, commands::begin(call, incoming)));

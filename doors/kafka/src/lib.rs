@@ -21,5 +21,5 @@ mod session;
 mod transport;
 
 pub use codec::api::Api;
-pub use config::KafkaConfig;
+pub use config::{Advertised, KafkaConfig};
 pub use serve::serve;

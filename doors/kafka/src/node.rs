@@ -40,11 +40,18 @@ impl Node {
         Node { broker, config, metrics: Metrics::new(), request_memory }
     }
 
-    pub(crate) fn endpoint(&self) -> Endpoint {
+    /// Where clients that came in by `listener` are told to connect.
+    pub(crate) fn endpoint(&self, listener: &str) -> Endpoint {
+        let mut named = self.config.advertised.iter().filter(|one| *one.listener == *listener);
+        let (host, port) = match named.next() {
+            Some(advertised) => (advertised.host.clone(), advertised.port),
+            // The door fills in every listener before it opens.
+            None => (String::new(), 0),
+        };
         Endpoint {
             node_id: self.node_id(),
-            host: StrBytes::from_string(self.config.advertised_host.clone()),
-            port: i32::from(self.config.advertised_port),
+            host: StrBytes::from_string(host),
+            port: i32::from(port),
             rack: self.config.rack.clone().map(StrBytes::from_string),
         }
     }
@@ -67,6 +74,8 @@ pub(crate) struct Call {
     pub(crate) client_id: Bytes,
     /// The peer as Kafka writes it: `/127.0.0.1`.
     pub(crate) client_host: Arc<str>,
+    /// Where the client is told to connect.
+    pub(crate) endpoint: Arc<Endpoint>,
     pub(crate) version: i16,
 }
 

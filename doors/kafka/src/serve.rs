@@ -6,21 +6,29 @@ use posthouse_broker::Broker;
 use posthouse_listener::Listener;
 use tokio_util::sync::CancellationToken;
 
-use crate::KafkaConfig;
 use crate::connection;
 use crate::node::Node;
+use crate::{Advertised, KafkaConfig};
 
 /// Serves Kafka clients until `shutdown`, then lets what has begun finish.
 ///
-/// An advertised port of 0 becomes the port that `listener` is bound to.
+/// Clients of an address that nothing is advertised for are told to connect to that address.
 pub async fn serve(
     listener: Listener,
     broker: Arc<Broker>,
     mut config: KafkaConfig,
     shutdown: CancellationToken,
 ) {
-    if config.advertised_port == 0 {
-        config.advertised_port = listener.local_address().port();
+    for socket in listener.sockets() {
+        if !config.advertised.iter().any(|one| one.listener == *socket.name()) {
+            let address = socket.local_address();
+            config.advertised.push(Advertised {
+                listener: Arc::clone(socket.name()),
+                is_tls: socket.is_tls(),
+                host: address.ip().to_string(),
+                port: address.port(),
+            });
+        }
     }
     let limits = config.connections;
     let node = Arc::new(Node::new(broker, config));

@@ -2,13 +2,17 @@
 //!
 //! # Invariants
 //! - A connection's future is owned by the loop, which joins or aborts it before it returns.
+//! - No handshake is done in the loop, and an unfinished one takes no connection's place.
 //! - Running out of file descriptors slows accepting down; it never ends the loop.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use rustix::io::Errno;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio::task::{JoinError, JoinSet};
@@ -16,8 +20,12 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
+use crate::addresses::{Addresses, Counted};
+use crate::bind::Socket;
+use crate::handshake::{Handshake, Shaken};
 use crate::metrics::DoorMetrics;
-use crate::{ConnectionLimits, Listener, Stream};
+use crate::opening::{Opening, Openings};
+use crate::{ConnectionLimits, Listener, Security, Stream, TlsPeer};
 
 /// Pause after an accept that failed for lack of resources.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -32,10 +40,16 @@ const KEEPALIVE_QUESTIONS: u32 = 3;
 /// One accepted connection.
 #[derive(Debug)]
 pub struct Connection {
-    /// The socket, with `TCP_NODELAY` and `SO_KEEPALIVE` set.
+    /// The bytes, over a socket with `TCP_NODELAY` and `SO_KEEPALIVE` set.
     pub stream: Stream,
     /// The other end.
     pub peer: SocketAddr,
+    /// What the address is called that it came in by.
+    pub listener: Arc<str>,
+    /// What the TLS handshake told of the other end; `None` on a plain stream.
+    pub tls: Option<TlsPeer>,
+    /// For a door that negotiates TLS by itself: to be dropped when that is done.
+    pub opening: Option<Opening>,
     /// Cancelled when the node drains: finish what has begun, take nothing new, and return.
     pub shutdown: CancellationToken,
 }
@@ -53,38 +67,195 @@ impl Listener {
         Handler: Fn(Connection) -> Work,
         Work: Future<Output = ()> + Send + 'static,
     {
-        let metrics = DoorMetrics::new(self.door);
-        let mut connections = JoinSet::new();
+        let mut door = Door::new(self.door, limits, shutdown.clone());
+        let mut turn = 0;
         loop {
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
-                Some(ended) = connections.join_next() => {
-                    report(self.door, ended);
-                    metrics.open.set(count(&connections));
-                }
-                accepted = self.socket.accept() => match accepted {
-                    Ok((stream, peer)) if connections.len() >= limits.connections_max => {
-                        drop(stream);
-                        metrics.refused.increment(1);
-                        debug!(door = self.door, %peer, max = limits.connections_max, "connection refused: too many");
+                Some(ended) = door.connections.join_next() => door.on_end(ended),
+                Some(shaken) = door.handshakes.join_next() => door.on_shaken(shaken, &handle),
+                (index, accepted) = accept(&self.sockets, &mut turn) => match accepted {
+                    Ok((socket, peer)) => {
+                        door.on_accepted(&self.sockets[index], socket, peer, &handle);
                     }
-                    Ok((stream, peer)) => {
-                        set_options(&stream, self.door, peer);
-                        let stream = Stream::plain(stream);
-                        let connection = Connection { stream, peer, shutdown: shutdown.clone() };
-                        connections.spawn(handle(connection));
-                        metrics.accepted.increment(1);
-                        metrics.open.set(count(&connections));
-                    }
-                    Err(error) => pause_after(&error, self.door).await,
+                    Err(error) => door.pause_after(&error).await,
                 },
             }
+            door.tell();
         }
-        drop(self.socket);
-        drain(self.door, &mut connections, limits.drain_timeout).await;
-        metrics.open.set(0.0);
+        drop(self.sockets);
+        door.drain().await;
     }
+}
+
+/// What the loop keeps.
+struct Door {
+    name: &'static str,
+    limits: ConnectionLimits,
+    metrics: DoorMetrics,
+    addresses: Arc<Addresses>,
+    openings: Arc<Openings>,
+    connections: JoinSet<()>,
+    /// Those whose TLS handshake goes on.
+    handshakes: JoinSet<Shaken>,
+    shutdown: CancellationToken,
+}
+
+impl Door {
+    fn new(name: &'static str, limits: ConnectionLimits, shutdown: CancellationToken) -> Door {
+        Door {
+            name,
+            metrics: DoorMetrics::new(name),
+            addresses: Addresses::new(limits.per_address_max),
+            openings: Openings::new(name, limits.handshakes_max, limits.handshake_timeout),
+            connections: JoinSet::new(),
+            handshakes: JoinSet::new(),
+            limits,
+            shutdown,
+        }
+    }
+
+    fn on_accepted<Work: Future<Output = ()> + Send + 'static>(
+        &mut self,
+        from: &Socket,
+        socket: TcpStream,
+        peer: SocketAddr,
+        handle: impl Fn(Connection) -> Work,
+    ) {
+        let is_negotiated = matches!(from.security, Security::Negotiated(_));
+        if !is_negotiated && self.is_full() {
+            return self.refuse(peer, "too many connections");
+        }
+        let Some(counted) = self.addresses.enter(peer.ip()) else {
+            return self.refuse(peer, "too many connections from its address");
+        };
+        set_options(&socket, self.name, peer);
+        self.metrics.accepted.increment(1);
+        let listener = Arc::clone(&from.name);
+        let opening = match &from.security {
+            Security::Plain => None,
+            Security::Negotiated(acceptor) => Some(self.openings.begin(acceptor.clone())),
+            Security::Tls(acceptor) => {
+                let opening = self.openings.begin(Some(acceptor.clone()));
+                let handshake = Handshake { socket, peer, listener, counted, opening };
+                self.handshakes.spawn(handshake.run());
+                return;
+            }
+        };
+        let (stream, shutdown) = (Stream::plain(socket), self.shutdown.clone());
+        self.begin(
+            Connection { stream, peer, listener, tls: None, opening, shutdown },
+            counted,
+            handle,
+        );
+    }
+
+    fn on_shaken<Work: Future<Output = ()> + Send + 'static>(
+        &mut self,
+        shaken: Result<Shaken, JoinError>,
+        handle: impl Fn(Connection) -> Work,
+    ) {
+        let Shaken { result, peer, listener, counted } = match shaken {
+            Ok(shaken) => shaken,
+            Err(failure) => return report(self.name, Err(failure)),
+        };
+        match result {
+            Err(error) => {
+                let error = posthouse_types::chain(&error);
+                debug!(door = self.name, %peer, %error, "tls handshake failed");
+            }
+            Ok(_) if self.is_full() => self.refuse(peer, "too many connections"),
+            Ok((stream, tls)) => {
+                let (tls, shutdown) = (Some(tls), self.shutdown.clone());
+                let connection =
+                    Connection { stream, peer, listener, tls, opening: None, shutdown };
+                self.begin(connection, counted, handle);
+            }
+        }
+    }
+
+    fn begin<Work: Future<Output = ()> + Send + 'static>(
+        &mut self,
+        connection: Connection,
+        counted: Counted,
+        handle: impl Fn(Connection) -> Work,
+    ) {
+        let work = handle(connection);
+        self.connections.spawn(async move {
+            work.await;
+            drop(counted);
+        });
+    }
+
+    fn is_full(&self) -> bool {
+        self.connections.len() >= self.limits.connections_max
+    }
+
+    fn refuse(&self, peer: SocketAddr, reason: &'static str) {
+        self.metrics.refused.increment(1);
+        debug!(door = self.name, %peer, reason, "connection refused");
+    }
+
+    fn on_end(&self, ended: Result<(), JoinError>) {
+        report(self.name, ended);
+    }
+
+    /// A peer that went away before it was accepted is not worth a pause; anything else is.
+    async fn pause_after(&self, error: &io::Error) {
+        if error.kind() == io::ErrorKind::ConnectionAborted {
+            return;
+        }
+        warn!(door = self.name, %error, "cannot accept a connection");
+        if [Errno::MFILE, Errno::NFILE].contains(&Errno::from_io_error(error).unwrap_or(Errno::IO))
+        {
+            // Whoever has not even finished a handshake is the first to make room.
+            self.openings.drop_oldest();
+        }
+        sleep(ACCEPT_PAUSE).await;
+    }
+
+    fn tell(&self) {
+        self.metrics.open.set(count(self.connections.len()));
+        self.metrics.handshakes.set(count(self.openings.count()));
+    }
+
+    async fn drain(mut self) {
+        self.handshakes.shutdown().await;
+        if !self.connections.is_empty() {
+            info!(door = self.name, connections = self.connections.len(), "draining connections");
+            let drained = timeout(self.limits.drain_timeout, async {
+                while let Some(ended) = self.connections.join_next().await {
+                    report(self.name, ended);
+                }
+            });
+            if drained.await.is_err() {
+                let connections = self.connections.len();
+                warn!(door = self.name, connections, "connections dropped after the grace period");
+                self.connections.shutdown().await;
+            }
+        }
+        self.tell();
+    }
+}
+
+/// The next connection of any of `sockets`, and which. They take turns, so that a flood on one keeps
+/// nobody out at another.
+async fn accept(
+    sockets: &[Socket],
+    turn: &mut usize,
+) -> (usize, io::Result<(TcpStream, SocketAddr)>) {
+    poll_fn(|cx: &mut Context<'_>| {
+        for step in 0..sockets.len() {
+            let index = (*turn + step) % sockets.len();
+            if let Poll::Ready(accepted) = sockets[index].socket.poll_accept(cx) {
+                *turn = index + 1;
+                return Poll::Ready((index, accepted));
+            }
+        }
+        Poll::Pending
+    })
+    .await
 }
 
 /// A socket without these still serves, so a failure is only told.
@@ -101,30 +272,6 @@ fn set_options(stream: &TcpStream, door: &'static str, peer: SocketAddr) {
     }
 }
 
-/// A peer that went away before it was accepted is not worth a pause; anything else is.
-async fn pause_after(error: &io::Error, door: &'static str) {
-    if error.kind() != io::ErrorKind::ConnectionAborted {
-        warn!(door, %error, "cannot accept a connection");
-        sleep(ACCEPT_PAUSE).await;
-    }
-}
-
-async fn drain(door: &'static str, connections: &mut JoinSet<()>, within: Duration) {
-    if connections.is_empty() {
-        return;
-    }
-    info!(door, connections = connections.len(), "draining connections");
-    let drained = timeout(within, async {
-        while let Some(ended) = connections.join_next().await {
-            report(door, ended);
-        }
-    });
-    if drained.await.is_err() {
-        warn!(door, connections = connections.len(), "connections dropped after the grace period");
-        connections.shutdown().await;
-    }
-}
-
 fn report(door: &'static str, ended: Result<(), JoinError>) {
     if let Err(failure) = ended
         && failure.is_panic()
@@ -134,81 +281,9 @@ fn report(door: &'static str, ended: Result<(), JoinError>) {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a gauge is a float; connections are few")]
-fn count(connections: &JoinSet<()>) -> f64 {
-    connections.len() as f64
+fn count(connections: usize) -> f64 {
+    connections as f64
 }
 
 #[cfg(test)]
-mod tests {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-
-    use super::*;
-
-    async fn door() -> (Listener, SocketAddr) {
-        let listener = Listener::bind("test", "127.0.0.1:0".parse().unwrap()).await.unwrap();
-        let address = listener.local_address();
-        (listener, address)
-    }
-
-    #[tokio::test]
-    async fn draining_lets_a_connection_finish_what_it_began() {
-        let (listener, address) = door().await;
-        let shutdown = CancellationToken::new();
-        let server = tokio::spawn(listener.serve(
-            ConnectionLimits::default(),
-            shutdown.clone(),
-            |mut connection| async move {
-                connection.stream.write_all(b"hello").await.unwrap();
-                connection.shutdown.cancelled().await;
-                connection.stream.write_all(b"bye").await.unwrap();
-            },
-        ));
-        let mut client = TcpStream::connect(address).await.unwrap();
-        client.read_exact(&mut [0; 5]).await.unwrap();
-        shutdown.cancel();
-        let mut answer = Vec::new();
-        client.read_to_end(&mut answer).await.unwrap();
-        assert_eq!(answer, b"bye");
-        server.await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn a_connection_above_the_limit_is_closed() {
-        let (listener, address) = door().await;
-        let shutdown = CancellationToken::new();
-        let limits = ConnectionLimits { connections_max: 1, ..ConnectionLimits::default() };
-        let server =
-            tokio::spawn(listener.serve(limits, shutdown.clone(), |connection| async move {
-                connection.shutdown.cancelled().await;
-            }));
-        let _first = TcpStream::connect(address).await.unwrap();
-        let mut second = TcpStream::connect(address).await.unwrap();
-        assert_eq!(second.read(&mut [0; 1]).await.unwrap(), 0);
-        shutdown.cancel();
-        server.await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn a_connection_that_panics_leaves_the_door_open() {
-        let (listener, address) = door().await;
-        let shutdown = CancellationToken::new();
-        let server = tokio::spawn(listener.serve(
-            ConnectionLimits::default(),
-            shutdown.clone(),
-            |mut connection| async move {
-                let mut first = [0; 1];
-                connection.stream.read_exact(&mut first).await.unwrap();
-                assert_ne!(&first, b"!", "told to panic");
-                connection.stream.write_all(b"ok").await.unwrap();
-            },
-        ));
-        TcpStream::connect(address).await.unwrap().write_all(b"!").await.unwrap();
-        let mut client = TcpStream::connect(address).await.unwrap();
-        client.write_all(b".").await.unwrap();
-        let mut answer = Vec::new();
-        client.read_to_end(&mut answer).await.unwrap();
-        assert_eq!(answer, b"ok");
-        shutdown.cancel();
-        server.await.unwrap();
-    }
-}
+mod tests;

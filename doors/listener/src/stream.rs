@@ -16,6 +16,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
+use crate::tls::{Acceptor, HandshakeError, TlsPeer};
+
 /// A connection's bytes.
 #[derive(Debug)]
 pub struct Stream(Inner);
@@ -23,6 +25,8 @@ pub struct Stream(Inner);
 #[derive(Debug)]
 enum Inner {
     Plain(TcpStream),
+    /// A handshake was begun and not finished.
+    Lost,
     /// Boxed, because a TLS session is large and most connections may have none.
     Tls(Box<TlsStream<TcpStream>>),
 }
@@ -33,9 +37,40 @@ impl Stream {
         Stream(Inner::Plain(socket))
     }
 
-    /// TLS whose handshake is done.
-    pub(crate) fn tls(session: TlsStream<TcpStream>) -> Stream {
-        Stream(Inner::Tls(Box::new(session)))
+    /// Encrypts everything from here on: does the server's part of a handshake, for as long as the
+    /// client takes.
+    ///
+    /// What the client sent in the clear must have been read and used before, or it would be taken
+    /// for something said under encryption.
+    ///
+    /// # Errors
+    /// [`HandshakeError`]; the stream is then of no use.
+    ///
+    /// # Cancellation
+    /// A stream whose handshake was dropped is of no use either.
+    pub async fn upgrade(&mut self, acceptor: &Acceptor) -> Result<TlsPeer, HandshakeError> {
+        let Inner::Plain(socket) = std::mem::replace(&mut self.0, Inner::Lost) else {
+            return Err(HandshakeError::NotPlain);
+        };
+        let (session, peer) = acceptor.accept(socket).await?;
+        self.0 = Inner::Tls(Box::new(session));
+        Ok(peer)
+    }
+
+    /// Waits for the first byte, and tells whether it begins a TLS handshake; it stays to be read.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub async fn begins_with_tls(&self) -> io::Result<bool> {
+        /// SPEC: RFC 8446, section 5.1: the type of a record that carries a handshake.
+        const HANDSHAKE: u8 = 22;
+        let mut first = [0; 1];
+        match &self.0 {
+            Inner::Plain(socket) => {
+                Ok(socket.peek(&mut first).await? == 1 && first[0] == HANDSHAKE)
+            }
+            Inner::Tls(_) | Inner::Lost => Ok(false),
+        }
     }
 
     /// Whether the bytes are encrypted on their way.
@@ -50,7 +85,7 @@ impl Stream {
     pub fn into_plain(self) -> Result<TcpStream, Stream> {
         match self.0 {
             Inner::Plain(socket) => Ok(socket),
-            tls @ Inner::Tls(_) => Err(Stream(tls)),
+            other @ (Inner::Tls(_) | Inner::Lost) => Err(Stream(other)),
         }
     }
 
@@ -59,13 +94,10 @@ impl Stream {
     /// # Errors
     /// The operating system's.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.socket().local_addr()
-    }
-
-    pub(crate) fn socket(&self) -> &TcpStream {
         match &self.0 {
-            Inner::Plain(socket) => socket,
-            Inner::Tls(session) => session.get_ref().0,
+            Inner::Plain(socket) => socket.local_addr(),
+            Inner::Tls(session) => session.get_ref().0.local_addr(),
+            Inner::Lost => Err(lost()),
         }
     }
 
@@ -82,6 +114,10 @@ impl Stream {
     }
 }
 
+fn lost() -> io::Error {
+    io::ErrorKind::NotConnected.into()
+}
+
 impl AsyncRead for Stream {
     #[inline]
     fn poll_read(
@@ -95,6 +131,7 @@ impl AsyncRead for Stream {
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Poll::Ready(Ok(())),
                 read => Poll::Ready(read),
             },
+            Inner::Lost => Poll::Ready(Err(lost())),
         }
     }
 }
@@ -109,6 +146,7 @@ impl AsyncWrite for Stream {
         match &mut self.get_mut().0 {
             Inner::Plain(socket) => Pin::new(socket).poll_write(cx, bytes),
             Inner::Tls(session) => Pin::new(&mut **session).poll_write(cx, bytes),
+            Inner::Lost => Poll::Ready(Err(lost())),
         }
     }
 
@@ -121,6 +159,7 @@ impl AsyncWrite for Stream {
         match &mut self.get_mut().0 {
             Inner::Plain(socket) => Pin::new(socket).poll_write_vectored(cx, slices),
             Inner::Tls(session) => Pin::new(&mut **session).poll_write_vectored(cx, slices),
+            Inner::Lost => Poll::Ready(Err(lost())),
         }
     }
 
@@ -133,6 +172,7 @@ impl AsyncWrite for Stream {
         match &mut self.get_mut().0 {
             Inner::Plain(_) => Poll::Ready(Ok(())),
             Inner::Tls(session) => Pin::new(&mut **session).poll_flush(cx),
+            Inner::Lost => Poll::Ready(Err(lost())),
         }
     }
 
@@ -140,6 +180,7 @@ impl AsyncWrite for Stream {
         match &mut self.get_mut().0 {
             Inner::Plain(socket) => Pin::new(socket).poll_shutdown(cx),
             Inner::Tls(session) => Pin::new(&mut **session).poll_shutdown(cx),
+            Inner::Lost => Poll::Ready(Ok(())),
         }
     }
 }

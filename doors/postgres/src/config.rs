@@ -4,13 +4,26 @@ use std::time::Duration;
 
 use posthouse_listener::ConnectionLimits;
 
+/// Whether clients may, or must, encrypt.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Encryption {
+    /// TLS is declined.
+    Off,
+    /// Whoever asks for TLS gets it, when there is a certificate.
+    #[default]
+    Allow,
+    /// Whoever does not is refused.
+    Require,
+}
+
 /// Settings of the Postgres door. Every limit is per connection unless it says otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PostgresConfig {
-    /// Clients at once over the whole door; the next one is told `53300` and closed.
-    pub connections_max: usize,
-    /// How long connections may take to finish once the node drains.
-    pub drain_timeout: Duration,
+    /// How many clients over the whole door, and how long they may take to end. The next one is
+    /// told `53300` and closed.
+    pub connections: ConnectionLimits,
+    /// Whether clients may, or must, encrypt.
+    pub encryption: Encryption,
     /// How long a client may take from connecting to being ready; then it is closed.
     pub startup_timeout: Duration,
     /// The `statement_timeout` that a session begins with, from the arrival of a statement to its
@@ -31,8 +44,8 @@ pub struct PostgresConfig {
 impl Default for PostgresConfig {
     fn default() -> PostgresConfig {
         PostgresConfig {
-            connections_max: 500,
-            drain_timeout: ConnectionLimits::default().drain_timeout,
+            connections: ConnectionLimits { connections_max: 500, ..ConnectionLimits::default() },
+            encryption: Encryption::default(),
             startup_timeout: Duration::from_secs(30),
             statement_timeout: Duration::ZERO,
             message_bytes_max: 64 * 1024 * 1024,

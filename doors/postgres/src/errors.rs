@@ -88,6 +88,13 @@ pub(crate) enum Fatal {
     ShuttingDown,
     #[error("canceling authentication due to timeout")]
     StartupTimeout,
+    #[error("received unencrypted data after SSL request")]
+    UnencryptedData,
+    #[error("this door refuses connections that are not encrypted; connect with sslmode=require")]
+    NotEncrypted,
+    /// Newer connections needed its place before it was open.
+    #[error("too many connections are being opened, and this was the oldest")]
+    CrowdedOut,
     #[error("no PostgreSQL user name specified in startup packet")]
     NoUser,
     #[error("replication connections are not supported")]
@@ -207,7 +214,9 @@ impl Fatal {
             Fatal::TooManyClients => "53300",
             Fatal::ShuttingDown => "57P01",
             Fatal::StartupTimeout => "57014",
-            Fatal::NoUser => "28000",
+            Fatal::UnencryptedData => "08P01",
+            Fatal::NotEncrypted | Fatal::NoUser => "28000",
+            Fatal::CrowdedOut => "53300",
             Fatal::NoReplication => "0A000",
             Fatal::Setting(failure) => failure.sqlstate(),
             Fatal::Session { .. } => "XX000",

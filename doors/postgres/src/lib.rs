@@ -25,5 +25,5 @@ mod startup;
 mod values;
 mod wire;
 
-pub use config::PostgresConfig;
+pub use config::{Encryption, PostgresConfig};
 pub use server::serve;

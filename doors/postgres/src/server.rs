@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use datafusion::common::DataFusionError;
-use posthouse_listener::{Connection, ConnectionLimits, Listener};
+use posthouse_listener::{Connection, ConnectionLimits, Listener, Opening, Stream};
 use posthouse_query::QueryEngine;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -48,8 +48,8 @@ pub async fn serve(
     shutdown: CancellationToken,
 ) {
     let limits = ConnectionLimits {
-        connections_max: config.connections_max.saturating_add(SOCKETS_SPARE),
-        drain_timeout: config.drain_timeout,
+        connections_max: config.connections.connections_max.saturating_add(SOCKETS_SPARE),
+        ..config.connections
     };
     let door = match Door::new(engine, config) {
         Ok(door) => Arc::new(door),
@@ -74,20 +74,23 @@ impl Door {
             catalog: SystemCatalog::new(&config.database)?,
             metrics: DoorMetrics::new(),
             sessions: Arc::new(Sessions::default()),
-            places: Arc::new(Semaphore::new(config.connections_max)),
+            places: Arc::new(Semaphore::new(config.connections.connections_max)),
             config,
         })
     }
 }
 
 async fn connected(door: &Arc<Door>, connection: Connection) {
-    let Connection { stream, peer, shutdown } = connection;
+    let Connection { stream, peer, opening, shutdown, .. } = connection;
     let mut wire = Wire::new(stream, door.config.message_bytes_max);
-    let opening = timeout(door.config.startup_timeout, open(door, &mut wire));
     let opened = tokio::select! {
-        opened = opening => opened.unwrap_or(Err(Fatal::StartupTimeout)),
+        opened = timeout(door.config.startup_timeout, open(door, &mut wire, opening.as_ref())) => {
+            opened.unwrap_or(Err(Fatal::StartupTimeout))
+        }
         () = shutdown.cancelled() => Err(Fatal::ShuttingDown),
+        () = crowded_out(opening.as_ref()) => Err(Fatal::CrowdedOut),
     };
+    drop(opening);
     match opened {
         Ok(Some(opened)) => {
             let _place = opened.place;
@@ -117,11 +120,23 @@ struct Opened {
     place: OwnedSemaphorePermit,
 }
 
-async fn open<S: AsyncRead + AsyncWrite + Unpin>(
+/// Never, when the listener keeps no places for connections that are being opened.
+async fn crowded_out(opening: Option<&Opening>) {
+    match opening {
+        Some(opening) => opening.crowded_out().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn open(
     door: &Arc<Door>,
-    wire: &mut Wire<S>,
+    wire: &mut Wire<Stream>,
+    opening: Option<&Opening>,
 ) -> Result<Option<Opened>, Fatal> {
-    let Some(request) = request(wire, &door.sessions).await? else { return Ok(None) };
+    let encryption = door.config.encryption;
+    let Some(request) = request(wire, &door.sessions, opening, encryption).await? else {
+        return Ok(None);
+    };
     let place = Arc::clone(&door.places).try_acquire_owned().map_err(|_| Fatal::TooManyClients)?;
     let principal = authenticate(wire, &request)?;
     let session = Session::new(request.settings(&door.config)?, Limits::from(&door.config));

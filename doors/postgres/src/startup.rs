@@ -1,7 +1,6 @@
 //! From the first byte of a connection to a session.
 //!
-//! Owns the opening packets, authentication and what a client is told about the server. Encryption
-//! is declined: the door has none yet, and says so in the protocol's way.
+//! Owns the opening packets, encryption, authentication and what a client is told about the server.
 
 use std::collections::BTreeMap;
 
@@ -10,15 +9,20 @@ use pgwire::messages::response::{GssEncResponse, SslResponse};
 use pgwire::messages::startup::{
     Authentication, BackendKeyData, NegotiateProtocolVersion, ParameterStatus, SecretKey,
 };
+use posthouse_listener::{Opening as Handshake, Stream};
 use posthouse_types::Principal;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::PostgresConfig;
 use crate::cancel::{Registration, Sessions};
 use crate::codec::Opening;
+use crate::config::Encryption;
 use crate::errors::Fatal;
 use crate::settings::Settings;
 use crate::wire::Wire;
+
+/// The protocol's name in a TLS handshake.
+const ALPN: &[u8] = b"postgresql";
 
 /// LIMIT: SPEC: a client asks for each kind of encryption at most once before it starts.
 const OPENINGS_MAX: usize = 3;
@@ -37,10 +41,23 @@ pub(crate) struct Request {
 }
 
 /// Reads the opening packets; `None` when the connection was for something else, or nothing.
-pub(crate) async fn request<S: AsyncRead + AsyncWrite + Unpin>(
-    wire: &mut Wire<S>,
+pub(crate) async fn request(
+    wire: &mut Wire<Stream>,
     sessions: &Sessions,
+    handshake: Option<&Handshake>,
+    encryption: Encryption,
 ) -> Result<Option<Request>, Fatal> {
+    let handshake = handshake.filter(|handshake| handshake.acceptor.is_some());
+    if let Some(handshake) = handshake
+        && wire.stream().begins_with_tls().await?
+    {
+        // SPEC: PostgreSQL 17, "SSL Session Encryption": without the name it may be an attack that
+        // brings another protocol's client here.
+        wire.encrypt(handshake).await?;
+        if wire.tls().and_then(|peer| peer.alpn.as_deref()) != Some(ALPN) {
+            return Ok(None);
+        }
+    }
     for _ in 0..OPENINGS_MAX {
         let declined = match wire.opening().await? {
             None => return Ok(None),
@@ -49,9 +66,20 @@ pub(crate) async fn request<S: AsyncRead + AsyncWrite + Unpin>(
                 return Ok(None);
             }
             Some(Opening::Start { minor, parameters }) => {
+                if encryption == Encryption::Require && wire.tls().is_none() {
+                    return Err(Fatal::NotEncrypted);
+                }
                 return Request::new(minor, parameters).map(Some);
             }
-            Some(Opening::Tls) => PgWireBackendMessage::SslResponse(SslResponse::Refuse),
+            Some(Opening::Tls) => match handshake {
+                Some(handshake) if wire.tls().is_none() => {
+                    push(wire, PgWireBackendMessage::SslResponse(SslResponse::Accept))?;
+                    wire.flush().await?;
+                    wire.encrypt(handshake).await?;
+                    continue;
+                }
+                _ => PgWireBackendMessage::SslResponse(SslResponse::Refuse),
+            },
             Some(Opening::Gss) => PgWireBackendMessage::GssEncResponse(GssEncResponse::Refuse),
         };
         push(wire, declined)?;

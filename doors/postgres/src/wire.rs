@@ -17,6 +17,8 @@ use pgwire::error::PgWireError;
 use pgwire::messages::PgWireBackendMessage;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
+use posthouse_listener::{Opening as Handshake, Stream, TlsPeer};
+
 use crate::codec::{DecodeError, Frontend, Opening, decode, decode_opening};
 use crate::errors::{Failure, Fatal, unencodable};
 
@@ -28,6 +30,8 @@ const INPUT_BYTES: usize = 8 * 1024;
 
 pub(crate) struct Wire<S> {
     stream: S,
+    /// What the handshake told of the client.
+    tls: Option<TlsPeer>,
     input: BytesMut,
     output: BytesMut,
     message_bytes_max: usize,
@@ -38,7 +42,7 @@ pub(crate) struct Wire<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     pub(crate) fn new(stream: S, message_bytes_max: usize) -> Wire<S> {
         let (input, output) = (BytesMut::new(), BytesMut::new());
-        Wire { stream, input, output, message_bytes_max, ahead: None }
+        Wire { stream, tls: None, input, output, message_bytes_max, ahead: None }
     }
 
     /// The next opening packet; `None` when the client closed before one.
@@ -125,12 +129,44 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         }
     }
 
+    /// What the handshake told of the client; `None` in the clear.
+    pub(crate) fn tls(&self) -> Option<&TlsPeer> {
+        self.tls.as_ref()
+    }
+
+    /// Whether bytes were read that no message was made of yet.
+    fn has_input(&self) -> bool {
+        !self.input.is_empty()
+    }
+
     async fn fill(&mut self) -> Result<usize, Fatal> {
         if self.input.is_empty() && self.input.capacity() > 4 * OUTPUT_BYTES {
             self.input = BytesMut::new();
         }
         self.input.reserve(INPUT_BYTES);
         Ok(self.stream.read_buf(&mut self.input).await?)
+    }
+}
+
+impl Wire<Stream> {
+    /// The stream that this is made of.
+    pub(crate) fn stream(&self) -> &Stream {
+        &self.stream
+    }
+
+    /// Encrypts everything from here on.
+    ///
+    /// # Errors
+    /// [`Fatal::Gone`] when the handshake comes to nothing, which its counters tell of;
+    /// [`Fatal::UnencryptedData`] when the client, or somebody between, has sent more than it should
+    /// have in the clear (CVE-2021-23222).
+    pub(crate) async fn encrypt(&mut self, handshake: &Handshake) -> Result<(), Fatal> {
+        if self.has_input() {
+            return Err(Fatal::UnencryptedData);
+        }
+        let peer = handshake.upgrade(&mut self.stream).await.map_err(|_| Fatal::Gone)?;
+        self.tls = Some(peer);
+        Ok(())
     }
 }
 

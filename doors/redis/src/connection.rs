@@ -61,7 +61,7 @@ enum ConnectionError {
 
 /// Serves one client until it goes away, breaks the protocol, or the node drains.
 pub(crate) async fn run(accepted: Accepted, server: Arc<Server>) {
-    let Accepted { stream, peer, shutdown } = accepted;
+    let Accepted { stream, peer, shutdown, .. } = accepted;
     let local = stream.local_addr().unwrap_or(server.address);
     let member = server.clients.join(peer, local);
     let mut connection = Connection::new(stream, &member, server);

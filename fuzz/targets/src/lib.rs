@@ -13,6 +13,7 @@ pub mod broker;
 pub mod http;
 pub mod kafka;
 pub mod keyspace;
+pub mod listener;
 pub mod log;
 #[cfg(feature = "sql")]
 pub mod postgres;
@@ -44,6 +45,7 @@ pub fn all() -> Vec<Target> {
     targets.extend_from_slice(kafka::TARGETS);
     targets.extend_from_slice(redis::TARGETS);
     targets.extend_from_slice(keyspace::TARGETS);
+    targets.extend_from_slice(listener::TARGETS);
     targets.extend_from_slice(log::TARGETS);
     #[cfg(feature = "sql")]
     targets.extend_from_slice(postgres::TARGETS);

@@ -1,6 +1,8 @@
 //! One file per command. A client command uses nothing but the node's HTTP door; `zmq` not even that.
 
 pub(crate) mod backup;
+pub(crate) mod cert;
+mod cert_lines;
 pub(crate) mod config;
 pub(crate) mod consume;
 pub(crate) mod endpoint;

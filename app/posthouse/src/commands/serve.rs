@@ -37,6 +37,12 @@ pub(crate) struct ServeArgs {
     /// Where Kafka clients are told to connect; needed when the door is on a wildcard address
     #[arg(long, value_name = "HOST:PORT", help_heading = "Doors")]
     kafka_advertise: Option<String>,
+    /// Certificate of every door that speaks TLS (PEM); `posthouse cert dev` makes one to try it out
+    #[arg(long, value_name = "FILE", help_heading = "Doors")]
+    tls_certificate: Option<PathBuf>,
+    /// The certificate's key (PEM)
+    #[arg(long, value_name = "FILE", help_heading = "Doors")]
+    tls_key: Option<PathBuf>,
     /// Accept an address other than loopback although nobody is asked who they are
     #[arg(long, help_heading = "Doors")]
     allow_unauthenticated: bool,
@@ -132,6 +138,8 @@ impl ServeArgs {
             ("http.address", self.http.clone(), "--http"),
             ("postgres.address", self.postgres.clone(), "--postgres"),
             ("kafka.advertise", self.kafka_advertise.clone(), "--kafka-advertise"),
+            ("tls.certificate", path(&self.tls_certificate), "--tls-certificate"),
+            ("tls.key", path(&self.tls_key), "--tls-key"),
             ("allow_unauthenticated", allow, "--allow-unauthenticated"),
             ("ready_file", path(&self.ready_file), "--ready-file"),
             ("grace_period", self.grace_period.clone(), "--grace-period"),

@@ -34,6 +34,7 @@ pub fn reference_page() -> String {
             }
         }
     }
+    page.push_str(super::listeners::PAGE);
     page.push_str(super::endpoints::PAGE);
     page
 }
@@ -56,6 +57,7 @@ pub fn show_toml(loaded: &Loaded) -> String {
             }
         }
     }
+    text.push_str(&super::listeners::show(&loaded.config.node.kafka_listeners));
     text.push_str(&super::endpoints::show(&loaded.config.zeromq.endpoints));
     text
 }

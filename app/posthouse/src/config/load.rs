@@ -8,7 +8,7 @@ use super::Config;
 use super::settings::{SETTINGS, find, nearest};
 
 /// Variables that begin as settings do and are the command line's own.
-const OTHER_VARIABLES: [&str; 2] = ["POSTHOUSE_NODE", "POSTHOUSE_CONFIG"];
+const OTHER_VARIABLES: [&str; 3] = ["POSTHOUSE_NODE", "POSTHOUSE_CONFIG", "POSTHOUSE_TLS_CA"];
 
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,7 +121,12 @@ impl Loaded {
                 toml::Value::Table(inner) if key == super::endpoints::TABLE => {
                     self.config.zeromq.endpoints = super::endpoints::read(inner, path)?;
                 }
-                toml::Value::Table(inner) => {
+                toml::Value::Table(mut inner) => {
+                    if key == super::listeners::TABLE
+                        && let Some(listeners) = inner.remove(super::listeners::LISTENERS)
+                    {
+                        self.config.node.kafka_listeners = super::listeners::read(listeners, path)?;
+                    }
                     for (name, value) in inner {
                         self.set_toml(&format!("{key}.{name}"), &value, path)?;
                     }

@@ -7,14 +7,16 @@
 
 mod docs;
 mod endpoints;
+mod listeners;
 mod load;
 mod node;
 mod settings;
 mod value;
 
 pub use docs::{reference_page, show_toml};
+pub use listeners::KafkaListener;
 pub use load::{ConfigError, Loaded, Origin, load};
-pub use node::NodeConfig;
+pub use node::{NodeConfig, TlsConfig};
 pub use value::{DoorAddress, EngineKind, HostPort, LogFormat};
 
 use posthouse_broker::BrokerConfig;

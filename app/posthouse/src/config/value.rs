@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use posthouse_listener::ClientCertificates;
 use posthouse_log::{CleanupPolicy, Durability, TimestampType};
+use posthouse_postgres::Encryption;
 use posthouse_query::FileAccess;
 use posthouse_redis::KeysDurability;
 use posthouse_types::ByteSize;
@@ -185,6 +187,11 @@ macro_rules! named_value {
 named_value!(KeysDurability, "`everysec` or `always`",
     "everysec" => KeysDurability::EverySecond, "always" => KeysDurability::Always);
 
+named_value!(ClientCertificates, "`off`, `request` or `require`",
+    "off" => ClientCertificates::Off, "request" => ClientCertificates::Request,
+    "require" => ClientCertificates::Require);
+named_value!(Encryption, "`off`, `allow` or `require`",
+    "off" => Encryption::Off, "allow" => Encryption::Allow, "require" => Encryption::Require);
 named_value!(Durability, "`fsync` or `relaxed`",
     "fsync" => Durability::Fsync, "relaxed" => Durability::Relaxed);
 named_value!(TimestampType, "`CreateTime` or `LogAppendTime`",

@@ -67,7 +67,7 @@ async fn present(
 ) -> Result<(), Failure> {
     let doors = Doors::of(running)?;
     doors.announce(moved, &args.data_dir);
-    let client = Client::new(&NodeArgs { node: doors.http.to_string() })?;
+    let client = Client::new(&NodeArgs::at(doors.http.to_string()))?;
     tokio::select! {
         shown = load_and_answer(&client, &doors, args) => shown?,
         () = shutdown.cancelled() => {

@@ -5,6 +5,7 @@ mod administrator;
 mod ready_file;
 mod run;
 mod signals;
+mod tls;
 
 pub use addresses::AddressError;
 pub use run::{Running, StartError, run, start};

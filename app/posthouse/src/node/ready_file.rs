@@ -20,7 +20,7 @@ impl ReadyFile {
     /// under `zeromq`, if there are any.
     pub(super) fn write(
         path: &Path,
-        doors: &BTreeMap<&'static str, SocketAddr>,
+        doors: &BTreeMap<String, SocketAddr>,
         endpoints: &BTreeMap<String, Vec<String>>,
     ) -> io::Result<ReadyFile> {
         let mut all = serde_json::to_value(doors).map_err(io::Error::other)?;
@@ -51,7 +51,7 @@ mod tests {
     fn it_names_each_door_and_goes_with_the_node() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("ready.json");
-        let doors = BTreeMap::from([("kafka", "127.0.0.1:9092".parse().unwrap())]);
+        let doors = BTreeMap::from([("kafka".to_owned(), "127.0.0.1:9092".parse().unwrap())]);
         let file = ReadyFile::write(&path, &doors, &BTreeMap::new()).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "{\"kafka\":\"127.0.0.1:9092\"}\n");
         drop(file);

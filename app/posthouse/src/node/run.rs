@@ -5,14 +5,15 @@
 //! - The log is closed last, after everything that appends to it.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use posthouse_broker::{Broker, OpenBrokerError};
 use posthouse_http::{Outlets, StartOutletsError};
-use posthouse_kafka::KafkaConfig;
-use posthouse_listener::{BindError, Listener};
+use posthouse_kafka::{Advertised, KafkaConfig};
+use posthouse_listener::{BindError, Listener, Tls};
 use posthouse_log::{
     Durability, Engine, LocalConfig, LocalEngine, MemoryConfig, MemoryEngine, OpenError,
 };
@@ -23,9 +24,10 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-use super::addresses::{AddressError, resolve};
+use super::addresses::{Address, AddressError, resolve};
 use super::administrator::{self, AdministratorError};
 use super::ready_file::ReadyFile;
+use super::tls::{self, StartTlsError};
 use crate::config::{Config, EngineKind, LogFormat};
 use crate::exit::{Code, Failure};
 
@@ -35,6 +37,8 @@ use crate::exit::{Code, Failure};
 pub enum StartError {
     #[error(transparent)]
     Address(#[from] AddressError),
+    #[error(transparent)]
+    Tls(#[from] StartTlsError),
     #[error(transparent)]
     Bind(#[from] BindError),
     #[error(transparent)]
@@ -63,7 +67,7 @@ pub enum StartError {
 
 /// A node whose doors are open.
 pub struct Running {
-    addresses: BTreeMap<&'static str, SocketAddr>,
+    addresses: BTreeMap<String, SocketAddr>,
     broker: Arc<Broker>,
     outlets: Arc<Outlets>,
     engine: Arc<dyn Engine>,
@@ -97,17 +101,17 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Star
 /// # Errors
 /// [`StartError`]; nothing is left behind.
 pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Running, StartError> {
-    let mut listeners = Vec::new();
-    for (door, address) in resolve(&config.node, config.broker.authentication.required).await? {
-        listeners.push((door, Listener::bind(door, address).await?));
-    }
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    // Before the first metric is set.
+    posthouse_http::install_recorder();
+    let addresses = resolve(&config).await?;
+    let tls = tls::load(&config.node, &addresses, Arc::clone(&clock))?;
+    let listeners = bind(&addresses, tls.as_ref()).await?;
     if listeners.is_empty() {
         return Err(StartError::NoDoor);
     }
-    posthouse_http::install_recorder();
     let zeromq = zeromq_config(&config);
     let endpoints = BoundEndpoint::open_all(&zeromq).await?;
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let engine = open_engine(&config, Arc::clone(&clock))?;
     let broker = Broker::open(Arc::clone(&engine), config.broker.clone(), clock).await?;
     administrator::make(&broker, config.node.administrator_password_file.as_deref()).await?;
@@ -115,8 +119,9 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
     let outlets = Outlets::new(Arc::clone(&broker), config.outlets.clone())?;
     let mut running = Running {
         addresses: listeners
-            .iter()
-            .map(|(door, listener)| (*door, listener.local_address()))
+            .values()
+            .flat_map(Listener::sockets)
+            .map(|socket| (socket.name().to_string(), socket.local_address()))
             .collect(),
         broker,
         outlets,
@@ -130,7 +135,10 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
     let bound = bound.map(|one| (one.name().to_owned(), one.addresses().to_vec())).collect();
     running.open_endpoints(endpoints, &zeromq);
     for (door, listener) in listeners {
-        running.open(door, listener, &query, &config);
+        running.open(door, listener, &query, &config, &addresses);
+    }
+    if let Some(tls) = tls {
+        running.watch(tls, config.node.tls.reload_interval);
     }
     running.run_outlets();
     if let Some(path) = &config.node.ready_file {
@@ -141,6 +149,22 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
         })?);
     }
     Ok(running)
+}
+
+/// One listener for each door, over all its addresses.
+async fn bind(
+    addresses: &[Address],
+    tls: Option<&Tls>,
+) -> Result<BTreeMap<&'static str, Listener>, BindError> {
+    let mut listeners: BTreeMap<&'static str, Listener> = BTreeMap::new();
+    for address in addresses {
+        let listener = Listener::open(address.place(tls)).await?;
+        match listeners.entry(address.door) {
+            Entry::Occupied(mut door) => door.get_mut().join(listener),
+            Entry::Vacant(door) => _ = door.insert(listener),
+        }
+    }
+    Ok(listeners)
 }
 
 impl Running {
@@ -188,37 +212,44 @@ impl Running {
         self.names.insert(task.id(), "zeromq");
     }
 
+    /// Certificates may change while the node runs.
+    fn watch(&mut self, tls: Tls, every: Duration) {
+        let task = self.doors.spawn(tls.watch(every, self.shutdown.clone()));
+        self.names.insert(task.id(), "tls");
+    }
+
     fn open(
         &mut self,
         door: &'static str,
         listener: Listener,
         query: &Arc<QueryEngine>,
         config: &Config,
+        addresses: &[Address],
     ) {
         let (broker, query) = (Arc::clone(&self.broker), Arc::clone(query));
         let shutdown = self.shutdown.clone();
-        let drain_timeout = config.node.grace_period;
+        let limits = |door| config.node.limits(door);
         let task = match door {
             "kafka" => {
-                let config = kafka_config(config, &listener);
+                let config = kafka_config(config, &listener, addresses);
                 self.doors.spawn(posthouse_kafka::serve(listener, broker, config, shutdown))
             }
             "redis" => {
                 let mut redis = config.redis.clone();
-                redis.connections.drain_timeout = drain_timeout;
+                redis.connections = limits(redis.connections);
                 self.doors.spawn(posthouse_redis::serve(listener, broker, redis, shutdown))
             }
             "http" => {
-                let config = posthouse_http::HttpConfig { drain_timeout, ..config.http.clone() };
+                let mut http = config.http.clone();
+                http.connections = limits(http.connections);
                 let outlets = Arc::clone(&self.outlets);
-                self.doors.spawn(posthouse_http::serve(
-                    listener, broker, query, outlets, config, shutdown,
-                ))
+                self.doors
+                    .spawn(posthouse_http::serve(listener, broker, query, outlets, http, shutdown))
             }
             _ => {
-                let config =
-                    posthouse_postgres::PostgresConfig { drain_timeout, ..config.postgres.clone() };
-                self.doors.spawn(posthouse_postgres::serve(listener, query, config, shutdown))
+                let mut postgres = config.postgres.clone();
+                postgres.connections = limits(postgres.connections);
+                self.doors.spawn(posthouse_postgres::serve(listener, query, postgres, shutdown))
             }
         };
         self.names.insert(task.id(), door);
@@ -233,18 +264,25 @@ fn zeromq_config(config: &Config) -> ZeromqConfig {
     zeromq
 }
 
-/// What the Kafka door tells its clients follows from where it is bound, unless it is told.
-fn kafka_config(config: &Config, listener: &Listener) -> KafkaConfig {
-    let bound = listener.local_address();
-    let (host, port) = match &config.node.kafka_advertise {
-        Some(advertised) => (advertised.host.clone(), advertised.port),
-        None => (bound.ip().to_string(), bound.port()),
-    };
+/// What the Kafka door tells its clients follows from where they came in, unless it is told.
+fn kafka_config(config: &Config, listener: &Listener, addresses: &[Address]) -> KafkaConfig {
     let mut kafka = config.kafka.clone();
-    kafka.advertised_host = host;
-    kafka.advertised_port = port;
+    kafka.advertised = listener
+        .sockets()
+        .iter()
+        .map(|socket| {
+            let mut named = addresses.iter().filter(|address| address.name == *socket.name());
+            let bound = socket.local_address();
+            let (host, port) = match named.next().and_then(|address| address.advertise.as_ref()) {
+                Some(advertised) => (advertised.host.clone(), advertised.port),
+                None => (bound.ip().to_string(), bound.port()),
+            };
+            let listener = Arc::clone(socket.name());
+            Advertised { listener, is_tls: socket.is_tls(), host, port }
+        })
+        .collect();
     kafka.log_dir = config.node.data_dir.display().to_string();
-    kafka.connections.drain_timeout = config.node.grace_period;
+    kafka.connections = config.node.limits(kafka.connections);
     kafka
 }
 
@@ -272,7 +310,7 @@ fn durability(config: &Config) -> &'static str {
 }
 
 fn announcement(
-    doors: &BTreeMap<&'static str, SocketAddr>,
+    doors: &BTreeMap<String, SocketAddr>,
     data: &str,
     durability: &str,
     ready_ms: u128,
@@ -282,7 +320,11 @@ fn announcement(
         env!("CARGO_PKG_VERSION")
     );
     for (door, address) in doors {
-        let scheme = if *door == "http" { "http://" } else { "" };
+        let scheme = match door.as_str() {
+            "http" => "http://",
+            "http.tls" => "https://",
+            _ => "",
+        };
         text += &format!("  {door:<10} {scheme}{address}\n");
     }
     text
@@ -295,6 +337,7 @@ impl StartError {
             StartError::Bind(BindError::InUse { .. })
             | StartError::Open(OpenError::InUse { .. }) => Code::InUse,
             StartError::Address(_)
+            | StartError::Tls(_)
             | StartError::NoDoor
             | StartError::Endpoint(StartEndpointError::Refused { .. })
             | StartError::Administrator(_)

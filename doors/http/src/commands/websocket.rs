@@ -44,7 +44,8 @@ pub(crate) async fn open(
             .help("open it with a WebSocket client, over HTTP/1.1")
     })?;
     let permit = std::sync::Arc::clone(&door.websockets).try_acquire_owned().map_err(|_| {
-        let detail = format!("{} websockets are open already", door.config.connections_max);
+        let detail =
+            format!("{} websockets are open already", door.config.connections.connections_max);
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_connections", detail)
     })?;
     let as_binary = parameters.binary.unwrap_or(false);

@@ -18,12 +18,12 @@ pub(super) async fn handle(call: Call, request: DescribeClusterRequest) -> Descr
             .with_error_code(Code::MismatchedEndpointType.code())
             .with_error_message(Some(StrBytes::from_static_str(text)));
     }
-    let endpoint = call.node.endpoint();
+    let endpoint = &call.endpoint;
     let broker = DescribeClusterBroker::default()
         .with_broker_id(BrokerId(endpoint.node_id))
-        .with_host(endpoint.host)
+        .with_host(endpoint.host.clone())
         .with_port(endpoint.port)
-        .with_rack(endpoint.rack);
+        .with_rack(endpoint.rack.clone());
     let operations = match request.include_cluster_authorized_operations {
         true => CLUSTER_OPERATIONS,
         false => OPERATIONS_NOT_ASKED,

@@ -32,11 +32,11 @@ fn coordinator(call: &Call, key_type: i8, key: StrBytes) -> Coordinator {
     let answer = Coordinator::default().with_key(key);
     match refuse(key_type) {
         None => {
-            let endpoint = call.node.endpoint();
+            let endpoint = &call.endpoint;
             answer
                 .with_error_code(NONE)
                 .with_node_id(BrokerId(endpoint.node_id))
-                .with_host(endpoint.host)
+                .with_host(endpoint.host.clone())
                 .with_port(endpoint.port)
         }
         Some(refusal) => answer

@@ -44,12 +44,12 @@ pub(super) async fn handle(call: Call, request: MetadataRequest) -> MetadataResp
         true => CLUSTER_OPERATIONS,
         false => OPERATIONS_NOT_ASKED,
     };
-    let endpoint = call.node.endpoint();
+    let endpoint = &call.endpoint;
     let broker = MetadataResponseBroker::default()
         .with_node_id(BrokerId(endpoint.node_id))
-        .with_host(endpoint.host)
+        .with_host(endpoint.host.clone())
         .with_port(endpoint.port)
-        .with_rack(endpoint.rack);
+        .with_rack(endpoint.rack.clone());
     MetadataResponse::default()
         .with_brokers(vec![broker])
         .with_cluster_id(Some(call.node.cluster_id()))

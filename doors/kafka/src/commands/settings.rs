@@ -95,9 +95,21 @@ pub(super) fn broker_settings(node: &Node) -> Vec<BrokerSetting> {
 fn door_settings(node: &Node) -> Vec<BrokerSetting> {
     let door = &node.config;
     let bytes = |size: ByteSize| size.0.to_string();
-    let listener = format!("PLAINTEXT://{}:{}", door.advertised_host, door.advertised_port);
+    let listeners: Vec<String> = door
+        .advertised
+        .iter()
+        .map(|one| {
+            // As Kafka writes a listener that is named like its protocol.
+            let name = match (&*one.listener, one.is_tls) {
+                ("kafka", false) => "PLAINTEXT".to_owned(),
+                ("kafka.tls", true) => "SSL".to_owned(),
+                (name, _) => name.trim_start_matches("kafka.").to_uppercase(),
+            };
+            format!("{name}://{}:{}", one.host, one.port)
+        })
+        .collect();
     let mut settings = vec![
-        string("advertised.listeners", listener, "Where clients are told to connect."),
+        string("advertised.listeners", listeners.join(","), "Where clients are told to connect."),
         int(
             "fetch.max.bytes",
             bytes(door.fetch_bytes_max),

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use kafka_protocol::messages::*;
 use kafka_protocol::protocol::Request;
 use posthouse_broker::BrokerConfig;
-use posthouse_kafka::KafkaConfig;
+use posthouse_kafka::{Advertised, KafkaConfig};
 use uuid::Uuid;
 
 use crate::client::{Door, batch, frame, produce, text};
@@ -133,8 +133,12 @@ async fn metadata_makes_topics_only_where_that_is_allowed() {
 #[tokio::test]
 async fn clients_are_told_the_advertised_address() {
     let config = KafkaConfig {
-        advertised_host: "broker.example".to_string(),
-        advertised_port: 19_092,
+        advertised: vec![Advertised {
+            listener: "kafka".into(),
+            is_tls: false,
+            host: "broker.example".to_string(),
+            port: 19_092,
+        }],
         rack: Some("north".to_string()),
         ..KafkaConfig::default()
     };

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use posthouse_listener::ConnectionLimits;
 use posthouse_postgres::PostgresConfig;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -15,6 +16,11 @@ const ENDLESS: &str =
     "SELECT count(*) FROM generate_series(1, 100000000) a, generate_series(1, 100000) b";
 const ENDLESS_ROWS: &str =
     "SELECT a.value FROM generate_series(1, 100000000) a, generate_series(1, 100) b";
+
+fn one_client() -> PostgresConfig {
+    let connections = ConnectionLimits { connections_max: 1, ..Default::default() };
+    PostgresConfig { connections, ..Default::default() }
+}
 
 #[tokio::test]
 async fn a_cancel_request_ends_the_running_statement() {
@@ -68,7 +74,7 @@ async fn a_statement_timeout_covers_the_streaming_of_rows() {
 
 #[tokio::test]
 async fn a_client_that_leaves_takes_its_query_with_it() {
-    let node = Node::start_with(PostgresConfig { connections_max: 1, ..Default::default() }).await;
+    let node = Node::start_with(one_client()).await;
     let mut stream = TcpStream::connect(node.address).await.unwrap();
     stream.write_all(b"\0\0\0\x12\0\x03\0\0user\0ada\0\0").await.unwrap();
     let len = u32::try_from(ENDLESS.len() + 5).unwrap().to_be_bytes();
@@ -91,7 +97,7 @@ async fn a_client_that_leaves_takes_its_query_with_it() {
 
 #[tokio::test]
 async fn a_client_too_many_is_told_so() {
-    let node = Node::start_with(PostgresConfig { connections_max: 1, ..Default::default() }).await;
+    let node = Node::start_with(one_client()).await;
     let first = node.client().await;
     let error = node.try_client("").await.map(|_| ()).unwrap_err();
     assert_eq!(failure(&error).0, "53300");
