@@ -46,6 +46,9 @@ impl Node {
         let running: Running = start(config, shutdown.clone()).await.unwrap();
         let http = running.address("http").unwrap();
         let finished = tokio::spawn(running.finish());
+        // The client can speak TLS, though nothing here does, so it must know with what. Another test
+        // may have told it already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         Node { http, client: Client::builder().no_proxy().build().unwrap(), shutdown, finished }
     }
 
