@@ -105,7 +105,7 @@ class Node:
         host, port = self.addresses["postgres"].rsplit(":", 1)
         return {"host": host, "port": int(port), "dbname": "posthouse", "user": "posthouse"}
 
-    def cli(self, *arguments, input=None, check=True, timeout=60):
+    def cli(self, *arguments, input=None, check=True, timeout=60, env=None):
         """Runs a client command of the same binary against this node."""
         done = subprocess.run(
             [str(BINARY), *map(str, arguments)],
@@ -113,7 +113,7 @@ class Node:
             capture_output=True,
             text=not isinstance(input, bytes),
             timeout=timeout,
-            env={**self.env, "POSTHOUSE_NODE": self.addresses["http"]},
+            env={**self.env, "POSTHOUSE_NODE": self.addresses["http"], **(env or {})},
         )
         if check and done.returncode != 0:
             raise AssertionError(

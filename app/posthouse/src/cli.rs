@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    backup, cert, config, consume, endpoint, group, produce, queue, serve, sink, sql, topic,
-    webhook, zmq,
+    acl, backup, cert, config, consume, endpoint, group, produce, queue, serve, sink, sql, token,
+    topic, user, webhook, zmq,
 };
 use crate::demo;
 use crate::exit::{CODES, Code, Failure};
@@ -51,6 +51,12 @@ enum Command {
     Sink(sink::SinkArgs),
     /// Make, list, describe and delete ZeroMQ endpoints: sockets in front of topics, channels and services
     Endpoint(endpoint::EndpointArgs),
+    /// Make, list, change and delete users
+    User(user::UserArgs),
+    /// Make, list and end API tokens
+    Token(token::TokenArgs),
+    /// Add, list and remove rules: who may do what
+    Acl(acl::AclArgs),
     /// Ask in SQL; without a query, a prompt
     Sql(sql::SqlArgs),
     /// Start a node, load a year of flights, and answer questions about them
@@ -68,7 +74,7 @@ enum Command {
 }
 
 /// How a client command finds the node.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Default, Args)]
 pub struct NodeArgs {
     /// The node's HTTP door: HOST:PORT, or https://HOST:PORT for one with TLS
     #[arg(
@@ -90,12 +96,36 @@ pub struct NodeArgs {
         global = true
     )]
     pub(crate) tls_ca: Option<PathBuf>,
+    /// Who asks, at a node that wants to know; the password is asked for, or in POSTHOUSE_PASSWORD
+    #[arg(
+        long,
+        value_name = "USER",
+        env = "POSTHOUSE_USER",
+        hide_env_values = true,
+        global = true
+    )]
+    pub(crate) login: Option<String>,
+    /// An API token, instead of a user and a password
+    #[arg(
+        long,
+        value_name = "TOKEN",
+        env = "POSTHOUSE_TOKEN",
+        hide_env_values = true,
+        global = true
+    )]
+    pub(crate) token: Option<String>,
 }
 
 impl NodeArgs {
     /// A node at `address`, as if it had been typed.
     pub(crate) fn at(address: impl Into<String>) -> NodeArgs {
-        NodeArgs { node: address.into(), tls_ca: None }
+        NodeArgs { node: address.into(), ..NodeArgs::default() }
+    }
+}
+
+impl std::fmt::Debug for NodeArgs {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("NodeArgs").field("node", &self.node).finish_non_exhaustive()
     }
 }
 
@@ -121,6 +151,9 @@ impl Cli {
             Command::Webhook(args) => block_on(webhook::run(args)),
             Command::Sink(args) => block_on(sink::run(args)),
             Command::Endpoint(args) => block_on(endpoint::run(args)),
+            Command::User(args) => block_on(user::run(args)),
+            Command::Token(args) => block_on(token::run(args)),
+            Command::Acl(args) => block_on(acl::run(args)),
             Command::Sql(args) => block_on(sql::run(args)),
         }
     }

@@ -6,6 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -16,6 +19,7 @@ use serde_json::Value;
 
 use crate::cli::NodeArgs;
 use crate::exit::{Code, Failure};
+use crate::secret;
 
 /// How long connecting may take; an answer may take any time.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -53,6 +57,7 @@ impl Client {
         };
         let tls = if is_tls { trust(args.tls_ca.as_deref())? } else { RootCertStore::empty() };
         let http = reqwest::Client::builder()
+            .default_headers(credentials(args)?)
             .connect_timeout(CONNECT_TIMEOUT)
             .no_proxy()
             .tls_backend_preconfigured(tls_config(tls))
@@ -159,6 +164,11 @@ impl Problem {
             | "webhook_exists"
             | "sink_exists"
             | "file_taken"
+            | "unknown_user"
+            | "unknown_token"
+            | "user_exists"
+            | "identity_taken"
+            | "last_superuser"
             | "topic_exists"
             | "topic_alias_taken"
             | "queue_exists"
@@ -172,6 +182,10 @@ impl Problem {
             | "invalid_schema"
             | "invalid_queue"
             | "invalid_endpoint"
+            | "invalid_user_name"
+            | "invalid_password"
+            | "invalid_curve_key"
+            | "missing_parameter"
             | "offset_out_of_range" => Code::Usage,
             "no_posthouse" => Code::Unreachable,
             _ => Code::Failed,
@@ -186,6 +200,13 @@ impl Problem {
             "unknown_webhook" => failure.hint("`posthouse webhook list` lists the webhooks"),
             "unknown_sink" => failure.hint("`posthouse sink list` lists the file sinks"),
             "unknown_endpoint" => failure.hint("`posthouse endpoint list` lists the endpoints"),
+            "unknown_user" => failure.hint("`posthouse user list` lists the users"),
+            "unauthenticated" => failure.hint(
+                "say who asks with --login USER (its password in POSTHOUSE_PASSWORD, or asked for) or with a token in POSTHOUSE_TOKEN",
+            ),
+            "denied" => failure.hint(
+                "somebody who may alter the cluster can allow it: `posthouse acl add --help`",
+            ),
             "invalid_config" => {
                 failure.hint("`posthouse topic describe NAME` lists every setting that acts")
             }
@@ -195,6 +216,33 @@ impl Problem {
                 None => failure,
             },
         }
+    }
+}
+
+/// What says who asks: a token, or a user and a password.
+fn credentials(args: &NodeArgs) -> Result<HeaderMap, Failure> {
+    let text = match (&args.token, &args.login) {
+        (Some(token), None) => format!("Bearer {token}"),
+        (None, Some(user)) => {
+            let password = password_of(user)?;
+            format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
+        }
+        (None, None) => return Ok(HeaderMap::new()),
+        (Some(_), Some(_)) => {
+            let both = "--login and --token (or POSTHOUSE_USER and POSTHOUSE_TOKEN) are both given";
+            return Err(Failure::new(Code::Usage, both).hint("one of them says who asks"));
+        }
+    };
+    let mut value = HeaderValue::try_from(text)
+        .map_err(|_| Failure::new(Code::Usage, "the token has characters that no token has"))?;
+    value.set_sensitive(true);
+    Ok(HeaderMap::from_iter([(AUTHORIZATION, value)]))
+}
+
+fn password_of(user: &str) -> Result<String, Failure> {
+    match std::env::var("POSTHOUSE_PASSWORD") {
+        Ok(password) => Ok(password),
+        Err(_) => secret::ask(&format!("Password of {user}: ")),
     }
 }
 
@@ -260,6 +308,17 @@ fn root_cause(error: &dyn std::error::Error) -> String {
 mod tests {
     use super::*;
 
+    #[test]
+    fn a_token_is_sent_and_never_shown() {
+        let args = NodeArgs { token: Some("ph_secret".to_owned()), ..NodeArgs::at("h:1") };
+        assert!(!format!("{args:?}").contains("secret"));
+        let headers = credentials(&args).unwrap();
+        assert_eq!(headers[AUTHORIZATION], "Bearer ph_secret");
+        assert!(!format!("{headers:?}").contains("secret"));
+        let both = NodeArgs { login: Some("alice".to_owned()), ..args };
+        assert!(credentials(&both).unwrap_err().to_string().contains("--login"));
+    }
+
     fn url(address: &str, segments: &[&str]) -> String {
         let client = Client::new(&NodeArgs::at(address)).unwrap();
         client.request(Method::GET, segments).build().unwrap().url().to_string()
@@ -278,7 +337,7 @@ mod tests {
     #[test]
     fn a_file_without_authorities_is_refused() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let args = NodeArgs { node: "h:1".to_owned(), tls_ca: Some(file.path().to_owned()) };
+        let args = NodeArgs { tls_ca: Some(file.path().to_owned()), ..NodeArgs::at("h:1") };
         assert!(Client::new(&args).is_err());
     }
 }

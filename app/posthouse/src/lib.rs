@@ -12,6 +12,7 @@ mod demo;
 pub mod exit;
 mod node;
 mod rows;
+mod secret;
 pub mod telemetry;
 
 pub use node::{AddressError, Running, StartError, run, start};

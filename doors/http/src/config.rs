@@ -22,6 +22,8 @@ pub struct HttpConfig {
     /// Pause after which an event stream without records sends a comment, so that whoever is
     /// between knows it is alive.
     pub event_heartbeat: Duration,
+    /// How long the session of a page may be unused before it ends.
+    pub session_idle_max: Duration,
     /// Requests from a web page of another site are refused, because a browser sends them without
     /// its user's knowledge.
     pub refuse_cross_site: bool,
@@ -39,6 +41,7 @@ impl Default for HttpConfig {
             body_bytes_max: ByteSize::mib(16),
             wait_max: Duration::from_secs(60),
             event_heartbeat: Duration::from_secs(15),
+            session_idle_max: Duration::from_secs(12 * 60 * 60),
             refuse_cross_site: true,
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! The `code` of a problem is stable and made for programs; `detail` and `help` are for people.
 
+mod access;
 mod endpoints;
 mod outlets;
 mod queues;
@@ -44,6 +45,9 @@ pub(crate) struct Problem {
     #[serde(flatten)]
     #[schema(value_type = Object)]
     pub(crate) more: Map<String, Value>,
+    /// How to say who one is, where that was not said (`WWW-Authenticate`).
+    #[serde(skip)]
+    challenge: Option<HeaderValue>,
 }
 
 impl Problem {
@@ -59,6 +63,7 @@ impl Problem {
             detail: detail.into(),
             help: None,
             more: Map::new(),
+            challenge: None,
         }
     }
 
@@ -66,6 +71,12 @@ impl Problem {
     pub(crate) fn parameter(name: &str, value: &str, reason: &str) -> Problem {
         let detail = format!("{name} {value:?} {reason}");
         Problem::new(StatusCode::BAD_REQUEST, "invalid_parameter", detail).with("parameter", name)
+    }
+
+    #[must_use]
+    pub(crate) fn challenge(mut self, challenge: HeaderValue) -> Problem {
+        self.challenge = Some(challenge);
+        self
     }
 
     #[must_use]
@@ -82,10 +93,14 @@ impl Problem {
 }
 
 impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
+    fn into_response(mut self) -> Response {
+        let challenge = self.challenge.take();
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, Json(self)).into_response();
         response.headers_mut().insert(header::CONTENT_TYPE, PROBLEM_JSON);
+        if let Some(challenge) = challenge {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        }
         response
     }
 }

@@ -5,6 +5,7 @@
 //! core into a problem document. `outlets` carry messages out by themselves: `webhooks` to URLs,
 //! `sinks` into files.
 
+mod auth;
 mod codec;
 mod commands;
 mod config;

@@ -6,9 +6,9 @@ use std::time::Instant;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn_with_state};
-use axum::response::Response;
+use axum::response::{IntoResponse, Redirect, Response};
 use axum::{Json, Router};
-use posthouse_broker::Broker;
+use posthouse_broker::{Broker, Login};
 use posthouse_query::QueryEngine;
 use posthouse_types::Principal;
 use tokio::sync::Semaphore;
@@ -18,9 +18,10 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::auth::{Asking, Origin, Sessions, identify, until_it_ends};
 use crate::commands::{
-    channels, consume, endpoints, groups, health, index, produce, queues, queues_transfer,
-    queues_work, services, sinks, sql, topics, webhooks, websocket,
+    access, channels, consume, endpoints, groups, health, index, login, produce, queues,
+    queues_transfer, queues_work, services, sinks, sql, topics, webhooks, websocket,
 };
 use crate::errors::Problem;
 use crate::outlets::Outlets;
@@ -34,8 +35,10 @@ pub(crate) struct Door {
     pub(crate) outlets: Arc<Outlets>,
     pub(crate) config: Arc<HttpConfig>,
     pub(crate) shutdown: CancellationToken,
-    /// Who asks; the same for everyone until identities exist.
+    /// Who asks, and by which login; as an extractor the door has those of its request.
     pub(crate) principal: Principal,
+    pub(crate) login: Option<Login>,
+    pub(crate) sessions: Sessions,
     /// WebSockets, which outlive the requests that opened them: how many may be open, and those
     /// that a drain waits for.
     pub(crate) websockets: Arc<Semaphore>,
@@ -51,6 +54,7 @@ impl Door {
         shutdown: CancellationToken,
     ) -> Door {
         let websockets = Arc::new(Semaphore::new(config.connections.connections_max));
+        let sessions = Sessions::new(config.session_idle_max);
         Door {
             broker,
             query,
@@ -58,6 +62,8 @@ impl Door {
             config: Arc::new(config),
             shutdown,
             principal: Principal::anonymous(),
+            login: None,
+            sessions,
             websockets,
             tasks: TaskTracker::new(),
         }
@@ -77,6 +83,14 @@ fn documented() -> OpenApiRouter<Door> {
         .routes(routes!(health::alive))
         .routes(routes!(health::ready))
         .routes(routes!(health::metrics))
+        .routes(routes!(login::page, login::log_in))
+        .routes(routes!(login::log_out))
+        .routes(routes!(login::whoami))
+        .routes(routes!(access::users, access::create_user))
+        .routes(routes!(access::alter_user, access::delete_user))
+        .routes(routes!(access::tokens, access::create_token))
+        .routes(routes!(access::delete_token))
+        .routes(routes!(access::rules, access::add_rule, access::remove_rules))
         .routes(routes!(topics::list, topics::create))
         .routes(routes!(topics::describe, topics::alter, topics::delete))
         .routes(routes!(produce::one, consume::read))
@@ -122,7 +136,11 @@ pub(crate) fn router(door: Door) -> Router {
         .with_state(door)
 }
 
-/// Counts, and refuses what a web page of another site sends in its visitor's name.
+/// What anybody may ask: whether the node is there, and to be let in.
+const OPEN_ROUTES: [&str; 4] = ["/healthz", "/readyz", "/login", "/logout"];
+
+/// Counts, finds out who asks, and refuses what a web page of another site sends in its visitor's
+/// name.
 async fn guard(
     State(door): State<Door>,
     matched: Option<MatchedPath>,
@@ -132,21 +150,55 @@ async fn guard(
     let started = Instant::now();
     let method = request.method().clone();
     let route = matched.as_ref().map_or("other", MatchedPath::as_str).to_owned();
-    let response = if door.config.refuse_cross_site && is_cross_site(&method, request.headers()) {
-        axum::response::IntoResponse::into_response(
-            Problem::new(
-                StatusCode::FORBIDDEN,
-                "cross_site",
-                "a page of another site may not use this node",
-            )
-            .help("set http.refuse_cross_site = false to let every site in"),
-        )
-    } else {
-        next.run(request).await
-    };
+    let response = admit(&door, &route, request, next).await;
+    let response = response.unwrap_or_else(IntoResponse::into_response);
     let seconds = started.elapsed().as_secs_f64();
     metrics::answered(known(&method), &route, response.status().as_u16(), seconds);
     response
+}
+
+async fn admit(
+    door: &Door,
+    route: &str,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    let crosses = is_cross_site(request.method(), request.headers());
+    if crosses && door.config.refuse_cross_site {
+        return Err(cross_site().help("set http.refuse_cross_site = false to let every site in"));
+    }
+    if OPEN_ROUTES.contains(&route) {
+        // Being logged in or out by a page of another site is no service to anybody.
+        return if crosses { Err(cross_site()) } else { Ok(next.run(request).await) };
+    }
+    let origin = request.extensions().get::<Origin>().expect("every connection says its own");
+    let asking = match identify(&door.broker, &door.sessions, request.headers(), origin).await {
+        Ok(asking) if asking.by_session && crosses => return Err(cross_site()),
+        Ok(asking) => asking,
+        Err(_) if wants_page(&request) => return Ok(to_login(request.uri())),
+        Err(problem) => return Err(problem),
+    };
+    let Asking { login, .. } = asking.clone();
+    request.extensions_mut().insert(asking);
+    let response = next.run(request).await;
+    Ok(until_it_ends(&door.broker, login, response))
+}
+
+fn cross_site() -> Problem {
+    let detail = "a page of another site may not use this node";
+    Problem::new(StatusCode::FORBIDDEN, "cross_site", detail)
+}
+
+/// Whether somebody looks at it with a browser, rather than a program.
+fn wants_page(request: &Request) -> bool {
+    let accepts = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    request.method() == Method::GET && accepts.is_some_and(|text| text.contains("text/html"))
+}
+
+fn to_login(uri: &Uri) -> Response {
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    let next: String = form_urlencoded::byte_serialize(path.as_bytes()).collect();
+    Redirect::to(&format!("/login?next={next}")).into_response()
 }
 
 /// Browsers say where a request comes from; other programs send neither header.

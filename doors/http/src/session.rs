@@ -18,6 +18,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
+use crate::auth::Origin;
 use crate::routes::{Door, router};
 use crate::{HttpConfig, Outlets, metrics};
 
@@ -86,12 +87,15 @@ async fn converse(
     server: Arc<auto::Builder<TokioExecutor>>,
     router: Router,
 ) {
-    let Connection { stream, peer, shutdown, .. } = connection;
+    let Connection { stream, peer, tls, shutdown, .. } = connection;
+    let certificate = tls.and_then(|tls| tls.certificate).map(|certificate| certificate.subject);
+    let origin = Origin { peer, encrypted: stream.is_tls(), certificate };
     let service = TowerToHyperService::new(router);
     let behind = FallenBehind::default();
     let told = behind.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(number);
+        request.extensions_mut().insert(origin.clone());
         request.extensions_mut().insert(told.clone());
         service.call(request)
     });

@@ -17,6 +17,7 @@ pub use docs::{reference_page, show_toml};
 pub use listeners::KafkaListener;
 pub use load::{ConfigError, Loaded, Origin, load};
 pub use node::{NodeConfig, TlsConfig};
+pub(crate) use value::parse_duration;
 pub use value::{DoorAddress, EngineKind, HostPort, LogFormat};
 
 use posthouse_broker::BrokerConfig;

@@ -200,6 +200,8 @@ pub(crate) static SETTINGS: &[Setting] = &[
         "Longest `wait_ms` that a reader may ask for; a longer one is cut to it."),
     setting!("http.event_heartbeat", http.event_heartbeat: Duration,
         "An event stream without records sends a comment this often, so that whoever is between knows it is alive."),
+    setting!("http.session_idle_max", http.session_idle_max: Duration,
+        "How long a page that has logged in may be unused before it has to log in again."),
     setting!("http.refuse_cross_site", http.refuse_cross_site: bool,
         "Requests that a browser sends for a page of another site are refused."),
     setting!("webhooks.ca_file", outlets.webhooks_ca_file: Option<PathBuf>,

@@ -109,6 +109,11 @@ impl SettingValue for ByteSize {
 const DURATION_UNITS: [(&str, u64); 5] =
     [("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1000), ("ms", 1)];
 
+/// A duration as settings write it: `30 d`.
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
+    Duration::parse(text)
+}
+
 impl SettingValue for Duration {
     const KIND: &'static str = "duration, such as `500 ms`, `30 s`, `5 min`, `12 h` or `7 d`";
 

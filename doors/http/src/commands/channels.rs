@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
@@ -68,7 +67,7 @@ pub(crate) struct Published {
     responses((status = 200, body = Published), (status = "default", body = Problem))
 )]
 pub(crate) async fn publish(
-    State(door): State<Door>,
+    door: Door,
     Extension(connection): Extension<ConnectionNumber>,
     NamePath(name): NamePath,
     Parameters(parameters): Parameters<RecordParameters>,
@@ -122,7 +121,7 @@ enum Match {
     )
 )]
 pub(crate) async fn follow(
-    State(door): State<Door>,
+    door: Door,
     Extension(behind): Extension<FallenBehind>,
     NamePath(name): NamePath,
     Parameters(mut parameters): Parameters<FollowParameters>,
@@ -208,7 +207,8 @@ pub(crate) async fn resolve(
     let name = TopicRef::Name(name);
     let topic = match door.broker.topic(&door.principal, &name).await {
         Ok(topic) => topic,
-        Err(LookupError::UnknownTopic(_)) => return Ok(unresolved),
+        // Where it is none that may be known of, subscribing decides.
+        Err(LookupError::UnknownTopic(_) | LookupError::Denied(_)) => return Ok(unresolved),
         Err(error) => return Err(error.into()),
     };
     let topic_ref = TopicRef::Id(topic.id);

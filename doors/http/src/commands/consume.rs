@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
-use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -68,7 +67,7 @@ pub(crate) struct ReadParameters {
     )
 )]
 pub(crate) async fn read(
-    State(door): State<Door>,
+    door: Door,
     TopicPath(name): TopicPath,
     Parameters(mut parameters): Parameters<ReadParameters>,
     headers: HeaderMap,

@@ -3,7 +3,6 @@
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::State;
 use axum::http::StatusCode;
 use posthouse_broker::{EndpointDescription, EndpointSettings};
 use serde::Serialize;
@@ -68,7 +67,7 @@ pub(crate) struct NewEndpoint {
 /// List the endpoints.
 #[utoipa::path(get, path = "/endpoints", tag = "endpoints",
     responses((status = 200, body = Vec<EndpointBody>), (status = "default", body = Problem)))]
-pub(crate) async fn list(State(door): State<Door>) -> Result<Json<Vec<EndpointBody>>, Problem> {
+pub(crate) async fn list(door: Door) -> Result<Json<Vec<EndpointBody>>, Problem> {
     let endpoints = door.broker.endpoints(&door.principal).await?;
     Ok(Json(endpoints.into_iter().map(EndpointBody::from).collect()))
 }
@@ -78,7 +77,7 @@ pub(crate) async fn list(State(door): State<Door>) -> Result<Json<Vec<EndpointBo
 #[utoipa::path(post, path = "/endpoints", tag = "endpoints", request_body = NewEndpoint,
     responses((status = 201, body = EndpointBody), (status = "default", body = Problem)))]
 pub(crate) async fn create(
-    State(door): State<Door>,
+    door: Door,
     body: Body,
 ) -> Result<(StatusCode, Json<EndpointBody>), Problem> {
     let mut object: Map<String, Value> = json_or_default(body, &door.config).await?;
@@ -99,7 +98,7 @@ pub(crate) async fn create(
     params(("name" = String, Path, description = "The endpoint")),
     responses((status = 200, body = EndpointBody), (status = "default", body = Problem)))]
 pub(crate) async fn describe(
-    State(door): State<Door>,
+    door: Door,
     NamePath(name): NamePath,
 ) -> Result<Json<EndpointBody>, Problem> {
     Ok(Json(door.broker.endpoint(&door.principal, &name).await?.into()))
@@ -109,10 +108,7 @@ pub(crate) async fn describe(
 #[utoipa::path(delete, path = "/endpoints/{name}", tag = "endpoints",
     params(("name" = String, Path, description = "The endpoint")),
     responses((status = 204), (status = "default", body = Problem)))]
-pub(crate) async fn delete(
-    State(door): State<Door>,
-    NamePath(name): NamePath,
-) -> Result<StatusCode, Problem> {
+pub(crate) async fn delete(door: Door, NamePath(name): NamePath) -> Result<StatusCode, Problem> {
     door.broker.drop_endpoint(&door.principal, &name).await?;
     Ok(StatusCode::NO_CONTENT)
 }

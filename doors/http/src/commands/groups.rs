@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::http::StatusCode;
 use posthouse_broker::{
     CommittedOffset, GroupMember, GroupState, GroupSummary, OffsetCommit, OffsetSpec, TopicRef,
@@ -110,7 +110,7 @@ pub(crate) struct NewOffset {
 /// List the groups.
 #[utoipa::path(get, path = "/groups", tag = "groups",
     responses((status = 200, body = Vec<GroupEntry>), (status = "default", body = Problem)))]
-pub(crate) async fn list(State(door): State<Door>) -> Json<Vec<GroupEntry>> {
+pub(crate) async fn list(door: Door) -> Json<Vec<GroupEntry>> {
     let entry = |summary: GroupSummary| GroupEntry {
         group: summary.group,
         state: summary.state.as_str().to_owned(),
@@ -124,7 +124,7 @@ pub(crate) async fn list(State(door): State<Door>) -> Json<Vec<GroupEntry>> {
     params(("group" = String, Path, description = "The group")),
     responses((status = 200, body = GroupBody), (status = "default", body = Problem)))]
 pub(crate) async fn describe(
-    State(door): State<Door>,
+    door: Door,
     Path(group): Path<String>,
 ) -> Result<Json<GroupBody>, Problem> {
     let description = door.broker.describe_group(&door.principal, &group).await?;
@@ -155,7 +155,7 @@ pub(crate) async fn describe(
     params(("group" = String, Path, description = "The group")), request_body = NewOffsets,
     responses((status = 200, body = GroupBody), (status = "default", body = Problem)))]
 pub(crate) async fn set_offsets(
-    State(door): State<Door>,
+    door: Door,
     Path(group): Path<String>,
     body: Body,
 ) -> Result<Json<GroupBody>, Problem> {
@@ -166,17 +166,14 @@ pub(crate) async fn set_offsets(
     for result in results {
         result?;
     }
-    describe(State(door), Path(group)).await
+    describe(door, Path(group)).await
 }
 
 /// Delete a group without members, and its offsets.
 #[utoipa::path(delete, path = "/groups/{group}", tag = "groups",
     params(("group" = String, Path, description = "The group")),
     responses((status = 204), (status = "default", body = Problem)))]
-pub(crate) async fn delete(
-    State(door): State<Door>,
-    Path(group): Path<String>,
-) -> Result<StatusCode, Problem> {
+pub(crate) async fn delete(door: Door, Path(group): Path<String>) -> Result<StatusCode, Problem> {
     door.broker.delete_group(&door.principal, &group).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,13 +1,12 @@
 //! The page at `/`, for whoever opens the address to see what it is.
 
-use axum::extract::State;
 use axum::http::{HeaderMap, header};
 
 use crate::routes::Door;
 
 /// What is here, in plain text.
 #[utoipa::path(get, path = "/", tag = "node", responses((status = 200, body = String)))]
-pub(crate) async fn page(State(door): State<Door>, headers: HeaderMap) -> String {
+pub(crate) async fn page(door: Door, headers: HeaderMap) -> String {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("HOST");
     let topics = door.broker.topics(&door.principal).await;
     let names: Vec<String> = topics

@@ -1,5 +1,6 @@
 //! One file per family of requests: a request to calls of the core, and back.
 
+pub(crate) mod access;
 pub(crate) mod channels;
 pub(crate) mod consume;
 pub(crate) mod endpoints;
@@ -7,6 +8,7 @@ pub(crate) mod groups;
 pub(crate) mod health;
 pub(crate) mod index;
 pub(crate) mod input;
+pub(crate) mod login;
 pub(crate) mod produce;
 pub(crate) mod queues;
 pub(crate) mod queues_transfer;

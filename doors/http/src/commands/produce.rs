@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Extension, State};
+use axum::extract::Extension;
 use axum::http::{HeaderMap, StatusCode};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -106,7 +106,7 @@ pub(crate) struct HeaderBody {
     responses((status = 200, body = Acknowledged), (status = "default", body = Problem))
 )]
 pub(crate) async fn one(
-    State(door): State<Door>,
+    door: Door,
     Extension(connection): Extension<ConnectionNumber>,
     TopicPath(name): TopicPath,
     Parameters(parameters): Parameters<RecordParameters>,
@@ -207,7 +207,7 @@ pub(crate) fn record_headers(headers: &HeaderMap) -> Vec<Header> {
     responses((status = 200, body = BatchAcknowledged), (status = "default", body = Problem))
 )]
 pub(crate) async fn batch(
-    State(door): State<Door>,
+    door: Door,
     Extension(connection): Extension<ConnectionNumber>,
     TopicPath(name): TopicPath,
     headers: HeaderMap,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
-use axum::extract::{FromRequestParts, Path, State};
+use axum::extract::{FromRequestParts, Path};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use posthouse_broker::{
@@ -160,7 +160,7 @@ pub(crate) struct ListParameters {
 #[utoipa::path(get, path = "/queues", tag = "queues", params(ListParameters),
     responses((status = 200, body = Vec<QueueEntry>), (status = "default", body = Problem)))]
 pub(crate) async fn list(
-    State(door): State<Door>,
+    door: Door,
     Parameters(parameters): Parameters<ListParameters>,
 ) -> Result<Json<Vec<QueueEntry>>, Problem> {
     let topic = parameters.topic.map(|name| TopicName::from_kafka_alias(&name)).transpose()?;
@@ -175,7 +175,7 @@ pub(crate) async fn list(
     request_body = NewQueue,
     responses((status = 201, body = QueueBody), (status = "default", body = Problem)))]
 pub(crate) async fn create(
-    State(door): State<Door>,
+    door: Door,
     QueuePath(queue): QueuePath,
     body: Body,
 ) -> Result<(StatusCode, Json<QueueBody>), Problem> {
@@ -193,7 +193,7 @@ pub(crate) async fn create(
     params(("topic" = String, Path, description = "The topic"), ("group" = String, Path, description = "The group")),
     responses((status = 200, body = QueueBody), (status = "default", body = Problem)))]
 pub(crate) async fn describe(
-    State(door): State<Door>,
+    door: Door,
     QueuePath(queue): QueuePath,
 ) -> Result<Json<QueueBody>, Problem> {
     Ok(Json(door.broker.queue_describe(&door.principal, &queue).await?.into()))
@@ -205,7 +205,7 @@ pub(crate) async fn describe(
     request_body = ChangedQueue,
     responses((status = 200, body = QueueBody), (status = "default", body = Problem)))]
 pub(crate) async fn alter(
-    State(door): State<Door>,
+    door: Door,
     QueuePath(queue): QueuePath,
     body: Body,
 ) -> Result<Json<QueueBody>, Problem> {
@@ -225,17 +225,14 @@ pub(crate) async fn alter(
     set(&mut config, lock_ms, deliveries_max, window_max, dead_letter)?;
     let change = QueueChange { config: (config != before).then_some(config), position };
     door.broker.queue_set(&door.principal, &queue, change).await?;
-    describe(State(door), QueuePath(queue)).await
+    describe(door, QueuePath(queue)).await
 }
 
 /// Delete a queue. The topic and its messages stay.
 #[utoipa::path(delete, path = "/queues/{topic}/{group}", tag = "queues",
     params(("topic" = String, Path, description = "The topic"), ("group" = String, Path, description = "The group")),
     responses((status = 204), (status = "default", body = Problem)))]
-pub(crate) async fn delete(
-    State(door): State<Door>,
-    QueuePath(queue): QueuePath,
-) -> Result<StatusCode, Problem> {
+pub(crate) async fn delete(door: Door, QueuePath(queue): QueuePath) -> Result<StatusCode, Problem> {
     door.broker.queue_delete(&door.principal, &queue).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -245,7 +242,7 @@ pub(crate) async fn delete(
     params(("topic" = String, Path, description = "The topic"), ("group" = String, Path, description = "The group")),
     responses((status = 200, body = Vec<OwnerBody>), (status = "default", body = Problem)))]
 pub(crate) async fn owners(
-    State(door): State<Door>,
+    door: Door,
     QueuePath(queue): QueuePath,
 ) -> Result<Json<Vec<OwnerBody>>, Problem> {
     let owner = |QueueOwner { owner, pending, seen }| OwnerBody {

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -55,7 +54,7 @@ pub(crate) struct MessageId {
     request_body = TransferRequest,
     responses((status = 200, body = Leased), (status = "default", body = Problem)))]
 pub(crate) async fn transfer(
-    State(door): State<Door>,
+    door: Door,
     QueuePath(queue): QueuePath,
     body: Body,
 ) -> Result<Response, Problem> {

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -140,7 +139,7 @@ pub(crate) struct PendingBody {
     request_body = LeaseRequest,
     responses((status = 200, body = Leased), (status = "default", body = Problem)))]
 pub(crate) async fn lease(
-    State(door): State<Door>,
+    door: Door,
     QueuePath(queue): QueuePath,
     body: Body,
 ) -> Result<Response, Problem> {
@@ -168,7 +167,7 @@ pub(crate) async fn lease(
     request_body = Leases,
     responses((status = 200, body = Settled), (status = "default", body = Problem)))]
 pub(crate) async fn ack(
-    State(door): State<Door>,
+    door: Door,
     QueuePath(queue): QueuePath,
     body: Body,
 ) -> Result<Json<Settled>, Problem> {
@@ -185,7 +184,7 @@ pub(crate) async fn ack(
     request_body = Leases,
     responses((status = 200, body = Settled), (status = "default", body = Problem)))]
 pub(crate) async fn release(
-    State(door): State<Door>,
+    door: Door,
     QueuePath(queue): QueuePath,
     body: Body,
 ) -> Result<Json<Settled>, Problem> {
@@ -202,7 +201,7 @@ pub(crate) async fn release(
     request_body = Rejection,
     responses((status = 200, body = Settled), (status = "default", body = Problem)))]
 pub(crate) async fn reject(
-    State(door): State<Door>,
+    door: Door,
     QueuePath(queue): QueuePath,
     body: Body,
 ) -> Result<Json<Settled>, Problem> {
@@ -219,7 +218,7 @@ pub(crate) async fn reject(
     request_body = Extension,
     responses((status = 200, body = Settled), (status = "default", body = Problem)))]
 pub(crate) async fn extend(
-    State(door): State<Door>,
+    door: Door,
     QueuePath(queue): QueuePath,
     body: Body,
 ) -> Result<Json<Settled>, Problem> {
@@ -234,7 +233,7 @@ pub(crate) async fn extend(
     params(("topic" = String, Path, description = "The topic"), ("group" = String, Path, description = "The group"), PendingParameters),
     responses((status = 200, body = Vec<PendingBody>), (status = "default", body = Problem)))]
 pub(crate) async fn pending(
-    State(door): State<Door>,
+    door: Door,
     QueuePath(queue): QueuePath,
     Parameters(asked): Parameters<PendingParameters>,
 ) -> Result<Json<Vec<PendingBody>>, Problem> {

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -48,7 +47,7 @@ pub(crate) struct RequestParameters {
     )
 )]
 pub(crate) async fn request(
-    State(door): State<Door>,
+    door: Door,
     NamePath(name): NamePath,
     Parameters(parameters): Parameters<RequestParameters>,
     headers: HeaderMap,

@@ -2,7 +2,6 @@
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::State;
 use axum::http::StatusCode;
 use posthouse_broker::{Declaration, DeclarationKind, DeclareError, DeclareMode, TopicRef};
 use posthouse_types::{Offset, PartitionIndex, Timestamp, TopicName};
@@ -87,7 +86,7 @@ pub(crate) struct SinkStatusBody {
 /// List the file sinks.
 #[utoipa::path(get, path = "/sinks", tag = "sinks",
     responses((status = 200, body = Vec<SinkBody>), (status = "default", body = Problem)))]
-pub(crate) async fn list(State(door): State<Door>) -> Result<Json<Vec<SinkBody>>, Problem> {
+pub(crate) async fn list(door: Door) -> Result<Json<Vec<SinkBody>>, Problem> {
     let declared = door.broker.declarations(&door.principal, DeclarationKind::FileSink)?;
     let mut sinks = Vec::with_capacity(declared.len());
     for declaration in declared.values() {
@@ -100,7 +99,7 @@ pub(crate) async fn list(State(door): State<Door>) -> Result<Json<Vec<SinkBody>>
 #[utoipa::path(post, path = "/sinks", tag = "sinks", request_body = NewSink,
     responses((status = 201, body = SinkBody), (status = "default", body = Problem)))]
 pub(crate) async fn create(
-    State(door): State<Door>,
+    door: Door,
     body: Body,
 ) -> Result<(StatusCode, Json<SinkBody>), Problem> {
     let new: NewSink = json(body, &door.config).await?;
@@ -141,7 +140,7 @@ pub(crate) async fn create(
     params(("name" = String, Path, description = "The sink")),
     responses((status = 200, body = SinkBody), (status = "default", body = Problem)))]
 pub(crate) async fn describe(
-    State(door): State<Door>,
+    door: Door,
     NamePath(name): NamePath,
 ) -> Result<Json<SinkBody>, Problem> {
     let spec = find(&door, &name)?;
@@ -152,10 +151,7 @@ pub(crate) async fn describe(
 #[utoipa::path(delete, path = "/sinks/{name}", tag = "sinks",
     params(("name" = String, Path, description = "The sink")),
     responses((status = 204), (status = "default", body = Problem)))]
-pub(crate) async fn delete(
-    State(door): State<Door>,
-    NamePath(name): NamePath,
-) -> Result<StatusCode, Problem> {
+pub(crate) async fn delete(door: Door, NamePath(name): NamePath) -> Result<StatusCode, Problem> {
     let _changing = door.outlets.changing().await;
     let spec = find(&door, &name);
     door.broker.undeclare(&door.principal, DeclarationKind::FileSink, &name).await?;

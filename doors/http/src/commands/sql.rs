@@ -1,7 +1,6 @@
 //! Asking in SQL: the rows stream as they are made, and stop when the client leaves.
 
 use axum::body::Body;
-use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -55,7 +54,7 @@ pub(crate) struct SqlBody {
     )
 )]
 pub(crate) async fn run(
-    State(door): State<Door>,
+    door: Door,
     Parameters(parameters): Parameters<SqlParameters>,
     headers: HeaderMap,
     body: Body,

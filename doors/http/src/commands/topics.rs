@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::State;
 use axum::http::StatusCode;
 use posthouse_broker::{
     Column, ColumnFormat, ConfigChange, CreateTopic, DecodeFailure, PartitionStatus, Topic,
@@ -151,7 +150,7 @@ pub(crate) struct ListParameters {
 #[utoipa::path(get, path = "/topics", tag = "topics", params(ListParameters),
     responses((status = 200, body = Vec<TopicSummary>), (status = "default", body = Problem)))]
 pub(crate) async fn list(
-    State(door): State<Door>,
+    door: Door,
     Parameters(parameters): Parameters<ListParameters>,
 ) -> Result<Json<Vec<TopicSummary>>, Problem> {
     let mut summaries = Vec::new();
@@ -174,7 +173,7 @@ pub(crate) async fn list(
 #[utoipa::path(post, path = "/topics", tag = "topics", request_body = NewTopic,
     responses((status = 201, body = TopicDescription), (status = "default", body = Problem)))]
 pub(crate) async fn create(
-    State(door): State<Door>,
+    door: Door,
     body: Body,
 ) -> Result<(StatusCode, Json<TopicDescription>), Problem> {
     let new: NewTopic = json(body, &door.config).await?;
@@ -194,7 +193,7 @@ pub(crate) async fn create(
     params(("name" = String, Path, description = "The topic")),
     responses((status = 200, body = TopicDescription), (status = "default", body = Problem)))]
 pub(crate) async fn describe(
-    State(door): State<Door>,
+    door: Door,
     TopicPath(name): TopicPath,
 ) -> Result<Json<TopicDescription>, Problem> {
     let topic = door.broker.topic(&door.principal, &TopicRef::Name(name)).await?;
@@ -206,7 +205,7 @@ pub(crate) async fn describe(
     params(("name" = String, Path, description = "The topic")), request_body = TopicChanges,
     responses((status = 200, body = TopicDescription), (status = "default", body = Problem)))]
 pub(crate) async fn alter(
-    State(door): State<Door>,
+    door: Door,
     TopicPath(name): TopicPath,
     body: Body,
 ) -> Result<Json<TopicDescription>, Problem> {
@@ -231,10 +230,7 @@ pub(crate) async fn alter(
 #[utoipa::path(delete, path = "/topics/{name}", tag = "topics",
     params(("name" = String, Path, description = "The topic")),
     responses((status = 204), (status = "default", body = Problem)))]
-pub(crate) async fn delete(
-    State(door): State<Door>,
-    TopicPath(name): TopicPath,
-) -> Result<StatusCode, Problem> {
+pub(crate) async fn delete(door: Door, TopicPath(name): TopicPath) -> Result<StatusCode, Problem> {
     door.broker.delete_topic(&door.principal, &TopicRef::Name(name)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::State;
 use axum::http::StatusCode;
 use posthouse_broker::{
     Declaration, DeclarationKind, DeclareError, DeclareMode, PendingQuery, PendingState,
@@ -158,7 +157,7 @@ pub(crate) struct WebhookSecret {
 /// List the webhooks.
 #[utoipa::path(get, path = "/webhooks", tag = "webhooks",
     responses((status = 200, body = Vec<WebhookBody>), (status = "default", body = Problem)))]
-pub(crate) async fn list(State(door): State<Door>) -> Result<Json<Vec<WebhookBody>>, Problem> {
+pub(crate) async fn list(door: Door) -> Result<Json<Vec<WebhookBody>>, Problem> {
     let declared = door.broker.declarations(&door.principal, DeclarationKind::Webhook)?;
     let mut webhooks = Vec::with_capacity(declared.len());
     for declaration in declared.values() {
@@ -172,7 +171,7 @@ pub(crate) async fn list(State(door): State<Door>) -> Result<Json<Vec<WebhookBod
 #[utoipa::path(post, path = "/webhooks", tag = "webhooks", request_body = NewWebhook,
     responses((status = 201, body = WebhookSecret), (status = "default", body = Problem)))]
 pub(crate) async fn create(
-    State(door): State<Door>,
+    door: Door,
     body: Body,
 ) -> Result<(StatusCode, Json<WebhookSecret>), Problem> {
     let new: NewWebhook = json(body, &door.config).await?;
@@ -228,7 +227,7 @@ pub(crate) async fn create(
     params(("name" = String, Path, description = "The webhook")),
     responses((status = 200, body = WebhookBody), (status = "default", body = Problem)))]
 pub(crate) async fn describe(
-    State(door): State<Door>,
+    door: Door,
     NamePath(name): NamePath,
 ) -> Result<Json<WebhookBody>, Problem> {
     let spec = find(&door, &name)?;
@@ -240,7 +239,7 @@ pub(crate) async fn describe(
     params(("name" = String, Path, description = "The webhook")),
     responses((status = 200, body = WebhookBody), (status = "default", body = Problem)))]
 pub(crate) async fn alter(
-    State(door): State<Door>,
+    door: Door,
     NamePath(name): NamePath,
     body: Body,
 ) -> Result<Json<WebhookBody>, Problem> {
@@ -272,7 +271,7 @@ pub(crate) async fn alter(
     params(("name" = String, Path, description = "The webhook")),
     responses((status = 200, body = WebhookSecret), (status = "default", body = Problem)))]
 pub(crate) async fn rotate(
-    State(door): State<Door>,
+    door: Door,
     NamePath(name): NamePath,
 ) -> Result<Json<WebhookSecret>, Problem> {
     let _changing = door.outlets.changing().await;
@@ -289,10 +288,7 @@ pub(crate) async fn rotate(
 #[utoipa::path(delete, path = "/webhooks/{name}", tag = "webhooks",
     params(("name" = String, Path, description = "The webhook")),
     responses((status = 204), (status = "default", body = Problem)))]
-pub(crate) async fn delete(
-    State(door): State<Door>,
-    NamePath(name): NamePath,
-) -> Result<StatusCode, Problem> {
+pub(crate) async fn delete(door: Door, NamePath(name): NamePath) -> Result<StatusCode, Problem> {
     let _changing = door.outlets.changing().await;
     let spec = find(&door, &name)?;
     door.broker.undeclare(&door.principal, DeclarationKind::Webhook, &name).await?;

@@ -1,6 +1,5 @@
 //! Opening a WebSocket.
 
-use axum::extract::State;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::http::StatusCode;
@@ -35,7 +34,7 @@ pub(crate) struct SocketParameters {
     responses((status = 101, description = "A WebSocket"), (status = "default", body = Problem))
 )]
 pub(crate) async fn open(
-    State(door): State<Door>,
+    door: Door,
     Parameters(parameters): Parameters<SocketParameters>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {

@@ -5,6 +5,7 @@
 //! - A peer that does not take what is written to it, or is silent for three heartbeats, is gone.
 
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
@@ -14,6 +15,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tracing::debug;
 
 use super::session::{Output, Session};
+use crate::auth::watched;
 use crate::codec::frame;
 use crate::metrics;
 use crate::routes::Door;
@@ -32,6 +34,7 @@ struct Ending {
 impl Ending {
     const GONE: Ending = Ending { code: close_code::NORMAL, reason: "" };
     const STOPPING: Ending = Ending { code: close_code::AWAY, reason: "the node is stopping" };
+    const LOGGED_OUT: Ending = Ending { code: close_code::POLICY, reason: "the login has ended" };
     const SILENT: Ending = Ending { code: close_code::POLICY, reason: "nothing came for too long" };
     const BEHIND: Ending = Ending {
         code: close_code::POLICY,
@@ -45,11 +48,13 @@ pub(crate) async fn converse(socket: WebSocket, door: Door, as_binary: bool) {
     let (sink, stream) = socket.split();
     let heartbeat = door.config.event_heartbeat;
     let shutdown = door.shutdown.clone();
+    let (broker, login) = (Arc::clone(&door.broker), door.login.clone());
     let mut connection =
         Connection { sink, stream, session: Session::new(door, as_binary), heard: Instant::now() };
     let ending = tokio::select! {
         ending = connection.run(heartbeat) => ending,
         () = shutdown.cancelled() => Ending::STOPPING,
+        () = watched(&broker, login) => Ending::LOGGED_OUT,
     };
     let frame = CloseFrame { code: ending.code, reason: ending.reason.into() };
     // Whoever is gone already does not miss the farewell.
