@@ -294,7 +294,6 @@ def test_sslscan_finds_nothing_weak(tls_node, door):
         assert "CBC" not in cipher and ("GCM" in cipher or "CHACHA20" in cipher), cipher
         assert version == "TLSv1.3" or cipher.startswith("ECDHE-"), cipher
     assert "vulnerable to heartbleed" not in scan.replace("not vulnerable to heartbleed", "")
-    assert "Compression disabled" in scan or "compression disabled" in scan.lower(), scan
 
 
 # --- whether there is TLS at all
@@ -456,12 +455,20 @@ def test_a_flood_of_slow_handshakes_keeps_nobody_out(own_node, certificates, doo
         assert good()
         assert metric(node, "posthouse_connections_handshakes_unfinished") <= 200
         assert metric(node, "posthouse_connections_tls_handshake_failures_total") >= FLOOD - 200 - 100
-        # The oldest are gone.
-        flood[0].settimeout(SECONDS)
-        assert flood[0].recv(1) == b""
+        # The oldest are gone, and Postgres says why.
+        told = read_to_end(flood[0])
+        assert b"53300" in told if door == "postgres" else told == b""
     finally:
         for connection in flood:
             connection.close()
+
+
+def read_to_end(connection):
+    connection.settimeout(SECONDS)
+    received = b""
+    while chunk := connection.recv(4096):
+        received += chunk
+    return received
 
 
 def test_a_handshake_that_takes_too_long_is_ended(own_node, certificates):
@@ -506,7 +513,5 @@ def test_bytes_in_the_clear_before_the_postgres_handshake_are_refused(tls_node):
     at = tls_node.postgres
     with socket.create_connection((at["host"], at["port"]), timeout=SECONDS) as connection:
         connection.sendall(b"\x00\x00\x00\x08\x04\xd2\x16\x2f" + b"Q\x00\x00\x00\x0dSELECT 1\x00")
-        received = b""
-        while chunk := connection.recv(4096):
-            received += chunk
-        assert not received.startswith(b"S"), received
+        received = read_to_end(connection)
+        assert received.startswith(b"E") and b"08P01" in received, received

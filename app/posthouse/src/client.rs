@@ -1,6 +1,6 @@
 //! A node as a client command sees it: its HTTP door, and nothing else.
 
-use std::error::Error as _;
+use std::error::Error;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -280,23 +280,19 @@ fn tls_config(roots: RootCertStore) -> ClientConfig {
 }
 
 /// Why the node's certificate was refused, if it was.
-fn untrusted(error: &reqwest::Error) -> Option<String> {
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        let found = match inner {
-            Some(inner) => inner.downcast_ref::<rustls::Error>(),
-            None => error.downcast_ref::<rustls::Error>(),
-        };
-        if let Some(refused @ rustls::Error::InvalidCertificate(_)) = found {
-            return Some(refused.to_string());
-        }
-        cause = error.source();
+fn untrusted<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
+    if let Some(refused @ rustls::Error::InvalidCertificate(_)) = error.downcast_ref() {
+        return Some(refused);
     }
-    None
+    // An I/O error's source is that of the error in it, which would be passed over.
+    let within = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    match within {
+        Some(within) => untrusted(within),
+        None => untrusted(error.source()?),
+    }
 }
 
-fn root_cause(error: &dyn std::error::Error) -> String {
+fn root_cause(error: &dyn Error) -> String {
     let mut cause = error;
     while let Some(deeper) = cause.source() {
         cause = deeper;
@@ -332,6 +328,14 @@ mod tests {
         assert_eq!(url("https://localhost:1", &["topics"]), "https://localhost:1/topics");
         assert!(Client::new(&NodeArgs::at("ftp://x")).is_err());
         assert!(Client::new(&NodeArgs::at("a b")).is_err());
+    }
+
+    #[test]
+    fn a_certificate_that_is_refused_is_found_inside_of_other_errors() {
+        let refused = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
+        let inner = io::Error::new(io::ErrorKind::InvalidData, refused.clone());
+        assert_eq!(untrusted(&io::Error::other(inner)), Some(&refused));
+        assert_eq!(untrusted(&io::Error::other("gone")), None);
     }
 
     #[test]

@@ -168,12 +168,12 @@ impl FilePiece {
         }
         let reading = self.reading.get_or_insert_with(|| {
             let (range, buffer) = (range.clone(), std::mem::take(&mut self.bytes));
+            self.written = 0;
             spawn_blocking(move || read(&range, buffer))
         });
         let read = ready!(reading.poll_unpin(cx));
         self.reading = None;
         self.bytes = read.map_err(io::Error::other)??;
-        self.written = 0;
         Poll::Ready(Ok(()))
     }
 
@@ -214,6 +214,22 @@ mod tests {
         assert_eq!(whole, content[3..8]);
         let first = read(&range(&content, 2, FILE_BUFFER_BYTES + 8), vec![9; 7]).unwrap();
         assert_eq!(first, content[2..FILE_BUFFER_BYTES + 2]);
+    }
+
+    #[tokio::test]
+    async fn a_range_is_given_out_piece_by_piece_however_little_is_written_at_a_time() {
+        let content: Vec<u8> = (0..FILE_BUFFER_BYTES * 3).map(|at| (at % 251) as u8).collect();
+        let mut range = range(&content, 7, FILE_BUFFER_BYTES * 2 + 99);
+        let (mut piece, mut given) = (FilePiece::default(), Vec::new());
+        while range.len > 0 {
+            std::future::poll_fn(|cx| piece.poll_fill(cx, &range)).await.unwrap();
+            let count = piece.unwritten().len().min(50_000);
+            given.extend_from_slice(&piece.unwritten()[..count]);
+            piece.written += count;
+            range.position += count as u64;
+            range.len -= count;
+        }
+        assert!(given == content[7..FILE_BUFFER_BYTES * 2 + 106]);
     }
 
     #[test]

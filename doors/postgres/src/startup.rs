@@ -72,6 +72,8 @@ pub(crate) async fn request(
                 return Request::new(minor, parameters).map(Some);
             }
             Some(Opening::Tls) => match handshake {
+                // The client, or somebody between (CVE-2021-23222).
+                Some(_) if wire.has_input() => return Err(Fatal::UnencryptedData),
                 Some(handshake) if wire.tls().is_none() => {
                     push(wire, PgWireBackendMessage::SslResponse(SslResponse::Accept))?;
                     wire.flush().await?;

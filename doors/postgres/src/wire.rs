@@ -135,7 +135,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 
     /// Whether bytes were read that no message was made of yet.
-    fn has_input(&self) -> bool {
+    pub(crate) fn has_input(&self) -> bool {
         !self.input.is_empty()
     }
 
@@ -154,16 +154,12 @@ impl Wire<Stream> {
         &self.stream
     }
 
-    /// Encrypts everything from here on.
+    /// Encrypts everything from here on. Nothing that was read may be left, or it would be taken for
+    /// something said under encryption.
     ///
     /// # Errors
-    /// [`Fatal::Gone`] when the handshake comes to nothing, which its counters tell of;
-    /// [`Fatal::UnencryptedData`] when the client, or somebody between, has sent more than it should
-    /// have in the clear (CVE-2021-23222).
+    /// [`Fatal::Gone`] when the handshake comes to nothing, which its counters tell of.
     pub(crate) async fn encrypt(&mut self, handshake: &Handshake) -> Result<(), Fatal> {
-        if self.has_input() {
-            return Err(Fatal::UnencryptedData);
-        }
         let peer = handshake.upgrade(&mut self.stream).await.map_err(|_| Fatal::Gone)?;
         self.tls = Some(peer);
         Ok(())

@@ -100,6 +100,12 @@ mod tests {
     }
 
     #[test]
+    fn the_hash_of_a_probabilistic_signature_is_in_its_parameters() {
+        let sha384 = include_bytes!("../../../../fuzz/corpus/listener_certificate/openssl_pss");
+        assert_eq!(of(sha384).unwrap(), Sha384::digest(sha384)[..]);
+    }
+
+    #[test]
     fn weak_hashes_give_way_to_sha_256() {
         for weak in ["1.2.840.113549.1.1.4", "1.2.840.113549.1.1.5", "1.2.840.10045.4.1"] {
             assert_eq!(of_signature(weak), Some(Hash::Sha256), "{weak}");

@@ -127,6 +127,28 @@ mod tests {
         name(vec![(DnType::CommonName, text.into())])
     }
 
+    /// What `X500Principal.getName()` of OpenJDK 17 makes of certificates that OpenSSL made.
+    #[test]
+    fn names_are_what_java_makes_of_them() {
+        for (certificate, expected) in [
+            (
+                &include_bytes!("../../../../fuzz/corpus/listener_certificate/openssl_ec")[..],
+                r"1.2.840.113549.1.9.1=#160f616461406578616d706c652e636f6d,CN=ada,OU=Riders,O=Post\, Inc.,C=DE",
+            ),
+            (
+                include_bytes!("../../../../fuzz/corpus/listener_certificate/openssl_escapes"),
+                r#"2.5.4.12=#0c024472,2.5.4.5=#130137,O=a+OU=b,CN=\ lead\;\"q\" \<x\> \\ trail\ ,C=DE"#,
+            ),
+            (
+                include_bytes!("../../../../fuzz/corpus/listener_certificate/openssl_pss"),
+                r"CN=Änne \+1,UID=\#7,DC=example,DC=org",
+            ),
+        ] {
+            let parsed = Certificate::from_der(certificate).unwrap();
+            assert_eq!(rfc2253(&parsed.tbs_certificate.subject).unwrap(), expected);
+        }
+    }
+
     #[test]
     fn the_last_part_comes_first() {
         let parts = vec![
