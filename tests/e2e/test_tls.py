@@ -138,6 +138,15 @@ def test_kcat_lists_over_tls(tls_node, certificates):
     assert broker["name"] == tls_node.addresses["kafka.tls"]
 
 
+def test_apache_kafkas_own_tools_speak_tls(tls_node, certificates, kafka_tool, tmp_path, topic):
+    config = tmp_path / "client.properties"
+    config.write_text("security.protocol=SSL\nssl.truststore.type=PEM\n"
+                      f"ssl.truststore.location={certificates.authority}\n")
+    at = ("--bootstrap-server", tls_node.addresses["kafka.tls"], "--command-config", config)
+    kafka_tool("kafka-topics", *at, "--create", "--topic", topic)
+    assert topic in kafka_tool("kafka-topics", *at, "--list").stdout.split()
+
+
 def test_redis_clients_speak_tls(tls_node, certificates):
     with redis.Redis(**tls_node.redis) as plain, redis_tls(tls_node, certificates) as encrypted:
         large = bytes(range(256)) * 20_000
