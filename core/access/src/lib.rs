@@ -17,6 +17,7 @@ mod decision;
 mod names;
 mod operation;
 mod password;
+mod quota;
 mod random;
 mod resource;
 mod rule;
@@ -32,6 +33,7 @@ pub use password::{
     ITERATIONS_DEFAULT, ITERATIONS_MAX, ITERATIONS_MIN, Mechanism, PASSWORD_BYTES_MAX, Verifier,
     VerifierError,
 };
+pub use quota::Quota;
 pub use random::{keyed_hash, random_key};
 pub use resource::{Resource, ResourceKind};
 pub use rule::{Effect, Grantee, NamePattern, Rule, RuleFilter};

@@ -5,6 +5,7 @@ use posthouse_log::Appended;
 use posthouse_record::{BatchError, BatchHeader, UnplacedBatch};
 use posthouse_types::{Offset, PartitionIndex, Principal};
 
+use crate::access::Direction;
 use crate::{AppendFailure, Broker, Operation, TopicRef, metrics};
 
 impl Broker {
@@ -47,6 +48,7 @@ impl Broker {
         let batch = UnplacedBatch::check(batch)?;
         check_header(batch.header())?;
         let (size, records) = (batch.size(), batch.header().record_count);
+        self.keep_to_rate(principal, Direction::Written, size).await;
         let reservation = self.in_flight().reserve(size, self.topic_table()).await;
         let appended = partition.append(batch, reservation)?;
         metrics::batch_appended(size, records);

@@ -1,6 +1,10 @@
 //! The broker's metrics.
 
+use std::time::Duration;
+
 use metrics::{counter, gauge, histogram};
+
+use crate::access::Direction;
 
 /// A batch was accepted.
 pub(crate) fn batch_appended(bytes: usize, records: u32) {
@@ -27,6 +31,21 @@ pub(crate) fn login(door: &'static str, succeeded: bool) {
 /// A login waited because others had failed.
 pub(crate) fn login_delayed(door: &'static str) {
     counter!("posthouse_broker_logins_delayed_total", "door" => door).increment(1);
+}
+
+/// A connection was closed because its user had too many.
+pub(crate) fn user_connection_refused() {
+    counter!("posthouse_broker_user_connections_refused_total").increment(1);
+}
+
+/// Somebody waited for having moved more than its rate.
+pub(crate) fn rate_exceeded(direction: Direction, wait: Duration) {
+    let direction = match direction {
+        Direction::Written => "written",
+        Direction::Read => "read",
+    };
+    histogram!("posthouse_broker_rate_wait_seconds", "direction" => direction)
+        .record(wait.as_secs_f64());
 }
 
 /// What belongs into the audit log was not written there.

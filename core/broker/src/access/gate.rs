@@ -9,6 +9,8 @@ use posthouse_types::Principal;
 use tokio::sync::watch;
 
 use super::proven::Proven;
+use super::rates::Rates;
+use super::seats::Seats;
 use super::{Audit, AuditRecord, AuthenticationConfig};
 use crate::Denied;
 use crate::topics::is_internal_name;
@@ -24,6 +26,8 @@ pub(crate) struct Gate {
     pub(super) attempts: Mutex<Attempts>,
     pub(super) proven: Mutex<Proven>,
     pub(super) audit: Audit,
+    rates: Rates,
+    seats: Seats,
 }
 
 /// What is in force.
@@ -48,6 +52,8 @@ impl Gate {
             changes: tokio::sync::Mutex::default(),
             revision: watch::Sender::new(0),
             proven: Mutex::default(),
+            rates: Rates::new(&config),
+            seats: Seats::new(config.connections_max),
             audit,
             config,
         }
@@ -100,6 +106,14 @@ impl Gate {
             || self.current.load().permissions.is_superuser(principal)
     }
 
+    pub(super) fn rates(&self) -> &Rates {
+        &self.rates
+    }
+
+    pub(super) fn seats(&self) -> &Seats {
+        &self.seats
+    }
+
     pub(super) fn config(&self) -> &AuthenticationConfig {
         &self.config
     }
@@ -116,7 +130,8 @@ impl Gate {
         self.revision.subscribe()
     }
 
-    pub(super) fn revision(&self) -> u64 {
+    /// Counts what was changed.
+    pub(crate) fn revision(&self) -> u64 {
         *self.revision.borrow()
     }
 

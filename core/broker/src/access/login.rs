@@ -7,6 +7,7 @@ use posthouse_access::{Token, TokenId, UserName};
 use posthouse_types::{Principal, Timestamp};
 use tokio::sync::watch;
 
+use super::seats::Seat;
 use super::{AuditRecord, Knock, LoginError};
 use crate::{Broker, metrics};
 
@@ -98,10 +99,15 @@ impl Broker {
         self.settle_login(knock, &claimed, method(credentials), found.ok_or(LoginError::Refused))
     }
 
-    /// Says when a login ends while it is used: its user, token, key or certificate is taken away, or
-    /// its time is over.
+    /// Says when a login ends while a connection uses it: its user, token, key or certificate is taken
+    /// away, or its time is over; or at once, when its user has too many connections.
     pub fn watch_login(&self, login: Login) -> LoginWatch {
-        LoginWatch { broker: self.this().clone(), changes: self.gate().watch(), login }
+        let seat = self.gate().seats().take(&login.principal);
+        if !seat.is_within() {
+            tracing::warn!(user = %login.principal, "connection closed: its user has too many");
+            metrics::user_connection_refused();
+        }
+        LoginWatch { broker: self.this().clone(), changes: self.gate().watch(), login, seat }
     }
 
     /// Waits as long as earlier failures make it.
@@ -222,6 +228,7 @@ pub struct LoginWatch {
     broker: Weak<Broker>,
     changes: watch::Receiver<u64>,
     login: Login,
+    seat: Seat,
 }
 
 impl LoginWatch {
@@ -233,7 +240,7 @@ impl LoginWatch {
         loop {
             self.changes.mark_unchanged();
             let Some(broker) = self.broker.upgrade() else { return };
-            if !broker.holds(&self.login) {
+            if !self.seat.is_within() || !broker.holds(&self.login) {
                 return;
             }
             let left = self.login.expires.map(|at| at.as_ms() - broker.clock().wall().as_ms());

@@ -16,7 +16,9 @@ mod gate;
 mod login;
 mod manage;
 mod proven;
+mod rates;
 mod scram_login;
+mod seats;
 mod types;
 
 pub use audit::AUDIT_TOPIC;
@@ -24,5 +26,6 @@ pub(crate) use audit::{Audit, AuditRecord};
 pub use errors::{AccessError, LoginError};
 pub(crate) use gate::Gate;
 pub use login::{Credentials, Login, LoginWatch};
+pub(crate) use rates::Direction;
 pub use scram_login::ScramLogin;
 pub use types::{AuthenticationConfig, Knock, NewToken, UserChange};

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use posthouse_access::{AttemptsConfig, ITERATIONS_DEFAULT, UserName, Verifier};
-use posthouse_types::Timestamp;
+use posthouse_types::{ByteSize, Timestamp};
 
 /// Whether and how clients are asked who they are.
 #[derive(Clone, Debug)]
@@ -14,6 +14,12 @@ pub struct AuthenticationConfig {
     pub iterations: u32,
     /// How failed logins slow down further ones.
     pub attempts: AttemptsConfig,
+    /// Connections that one user may have.
+    pub connections_max: usize,
+    /// Bytes of records that one user may write in a second; above it, writing waits.
+    pub write_rate: Option<ByteSize>,
+    /// Bytes of records that one user may read in a second; above it, reading waits.
+    pub read_rate: Option<ByteSize>,
 }
 
 impl Default for AuthenticationConfig {
@@ -22,6 +28,9 @@ impl Default for AuthenticationConfig {
             required: false,
             iterations: ITERATIONS_DEFAULT,
             attempts: AttemptsConfig::default(),
+            connections_max: 10_000,
+            write_rate: None,
+            read_rate: None,
         }
     }
 }

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::wait::Waits;
+use crate::access::Direction;
 use crate::partition::OpenPartition;
 use crate::{
     Broker, Fetch, FetchError, FetchPartition, Fetched, FetchedPartition, Isolation, Operation,
@@ -28,12 +29,17 @@ impl Broker {
         let (fetched, bytes) = loop {
             // Looked at before the topics themselves, so that no change is missed.
             topics.mark_unchanged();
+            let revision = self.gate().revision();
             let sources = self.sources(principal, &fetch);
-            if let Some(enough) = self.poll(&fetch, &sources, &mut topics, deadline).await {
+            if let Some(enough) = self.poll(&fetch, &sources, &mut topics, deadline).await
+                // What was allowed when it began to wait may not be any more.
+                && revision == self.gate().revision()
+            {
                 break enough;
             }
         };
         metrics::fetched(bytes);
+        self.keep_to_rate(principal, Direction::Read, bytes).await;
         fetched
     }
 

@@ -11,9 +11,9 @@ use posthouse_broker::{
     LiveMessage, LoginError, LookupError, NewToken, Operation, Pattern, PublishError, Resource,
     SubscribeError, SubscribeFrom, SubscriberEnded, TopicRef, UserChange,
 };
-use posthouse_types::{Clock, Principal, SystemClock, Timestamp, TopicName};
+use posthouse_types::{ByteSize, Clock, Principal, SystemClock, Timestamp, TopicName};
 
-use crate::harness::{Node, fetch, quick, to_create, values};
+use crate::harness::{Node, batch, fetch, partition, quick, to_create, values};
 use crate::live_channels::roomy;
 
 const KNOCK: Knock =
@@ -307,4 +307,37 @@ async fn logins_refusals_and_changes_are_written_down_without_secrets() {
         }
     }
     assert!(!text.contains("hunter2") && !text.contains("pw"), "{text}");
+}
+
+#[tokio::test]
+async fn one_who_moves_more_than_the_rate_waits_and_nobody_else_does() {
+    let authentication = AuthenticationConfig {
+        required: true,
+        write_rate: Some(ByteSize(100)),
+        read_rate: Some(ByteSize(1_000_000)),
+        ..AuthenticationConfig::default()
+    };
+    let config = BrokerConfig { authentication, ..quick() };
+    let (node, _clock) = Node::start_at(Timestamp::from_ms(0), config).await;
+    let broker = &node.broker;
+    let topic = create(broker, "t").await;
+    for name in ["alice", "bob"] {
+        add_user(broker, name, Vec::new()).await;
+        let rule = rule(name, Operation::Write, ResourceKind::Topic, "t");
+        broker.add_rules(&self::node(), vec![rule]).await.unwrap();
+    }
+    let large = "x".repeat(1500);
+    let write = async |name: &str| {
+        let principal = Principal::user(name);
+        let batch = batch(&[&large]);
+        broker.append(&principal, &topic, partition(0), batch).await.unwrap();
+    };
+    let soon = Duration::from_millis(100);
+    let first = tokio::time::timeout(soon, write("alice")).await;
+    assert!(first.is_err(), "it is more than a second's worth");
+    let second = tokio::time::timeout(soon, write("alice")).await;
+    assert!(second.is_err(), "and so it has nothing left");
+    broker.append(&self::node(), &topic, partition(0), batch(&[&large])).await.unwrap();
+    let small = batch(&["1"]);
+    broker.append(&Principal::user("bob"), &topic, partition(0), small).await.unwrap();
 }
