@@ -95,6 +95,8 @@ struct Connection {
     /// Answers that are not ready, and those after them.
     waiting: VecDeque<Answer>,
     running: Option<Running>,
+    /// The place in the table of the command that is being waited for.
+    running_index: Option<usize>,
     /// A request that has to wait before it begins.
     held: Option<Vec<Bytes>>,
     /// Until when requests are held back by `CLIENT PAUSE`.
@@ -134,6 +136,7 @@ impl Connection {
             output: Output::default(),
             waiting: VecDeque::new(),
             running: None,
+            running_index: None,
             held: None,
             paused: None,
             slow_since: None,
@@ -264,6 +267,7 @@ impl Connection {
             commands::dispatch(&mut call, entry, request)
         };
         *now = self.server.broker.clock().now();
+        self.running_index = entry.map(|entry| entry.index);
         self.proceed(outcome);
         true
     }
@@ -354,6 +358,10 @@ impl Connection {
         let Poll::Ready(reply) = done else { return false };
         self.running = None;
         self.client.handle.set_blocked(false);
+        if let Reply::Error(text) = &reply {
+            self.server.metrics.errors.increment(1);
+            self.server.statistics.failed(self.running_index, text);
+        }
         self.answer(Answer::Ready(reply));
         true
     }

@@ -41,7 +41,6 @@ pub(crate) const WITHOUT_EFFECT: &[(&str, &str)] = &[
     ("set-max-listpack-entries", "128"),
     ("set-max-listpack-value", "64"),
     ("stream-node-max-bytes", "4096"),
-    ("stream-node-max-entries", "100"),
     ("zset-max-listpack-entries", "128"),
     ("zset-max-listpack-value", "64"),
     ("zset-max-ziplist-entries", "128"),
@@ -60,6 +59,9 @@ const FIXED: &[(&str, &str)] = &[
     ("timeout", "0"),
 ];
 
+/// Redis's default of `stream-node-max-entries`.
+const STREAM_NODE_ENTRIES: usize = 100;
+
 /// Parameters that can be set while the door is open, and what else `CONFIG GET` shows.
 pub(crate) struct Parameters {
     pub(crate) argument_bytes_max: AtomicUsize,
@@ -70,6 +72,8 @@ pub(crate) struct Parameters {
     pub(crate) subscriber_seconds_max: AtomicU64,
     /// `maxmemory`: what keys may take; 0 for no limit.
     memory_max: AtomicUsize,
+    /// `stream-node-max-entries`: what `~` trims in steps of.
+    stream_node_entries: AtomicUsize,
     without_effect: Mutex<BTreeMap<&'static str, String>>,
 }
 
@@ -85,6 +89,7 @@ impl Parameters {
             subscriber_bytes_soft: size(config.subscriber_bytes_soft),
             subscriber_seconds_max: AtomicU64::new(config.subscriber_soft_time.as_secs()),
             memory_max: size(config.keys_bytes_max),
+            stream_node_entries: AtomicUsize::new(STREAM_NODE_ENTRIES),
             without_effect: Mutex::new(
                 WITHOUT_EFFECT.iter().map(|(name, value)| (*name, (*value).to_owned())).collect(),
             ),
@@ -98,6 +103,7 @@ impl Parameters {
         all.extend(FIXED.iter().map(|(name, value)| (*name, (*value).to_owned())));
         all.insert("proto-max-bulk-len", number(&self.argument_bytes_max));
         all.insert("client-query-buffer-limit", number(&self.request_bytes_max));
+        all.insert("stream-node-max-entries", number(&self.stream_node_entries));
         all.insert("maxmemory", number(&self.memory_max));
         all.insert("client-output-buffer-limit", self.output_limits());
         all
@@ -115,10 +121,20 @@ impl Parameters {
         }
         match name {
             "proto-max-bulk-len" => Some(set_size(&self.argument_bytes_max, value, 1 << 20)),
+            "stream-node-max-entries" => Some(set_size(&self.stream_node_entries, value, 0)),
             "maxmemory" => Some(set_size(&self.memory_max, value, 0)),
             "client-query-buffer-limit" => Some(set_size(&self.request_bytes_max, value, 1 << 20)),
             "client-output-buffer-limit" => Some(self.set_output_limits(value)),
             _ => None,
+        }
+    }
+
+    /// Entries that `~` removes in one step.
+    pub(crate) fn stream_node_entries(&self) -> usize {
+        match self.stream_node_entries.load(Ordering::Relaxed) {
+            // No limit, of Redis's nodes; those have others.
+            0 => STREAM_NODE_ENTRIES,
+            entries => entries,
         }
     }
 

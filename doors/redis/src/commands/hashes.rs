@@ -1,6 +1,7 @@
 //! Hashes.
 
 use bytes::Bytes;
+use posthouse_keyspace::parse_float;
 
 use super::keys_arguments::{
     bulk_or_null, bulks, draws, in_pairs, pairs, read, scan_filter, scanned, slices, write, yes,
@@ -103,6 +104,9 @@ pub(crate) const COMMANDS: &[CommandSpec] = &[
         GROUP,
         ("2.6.0", "Increments the number of a field."),
         |call, args| {
+            if parse_float(&args[3]).is_some_and(|by| !by.is_finite()) {
+                return Err(CommandError::said("ERR value is NaN or Infinity"));
+            }
             Ok(Reply::bulk(call.database().increment_field_float(&args[1], &args[2], &args[3])?))
         },
     )

@@ -24,7 +24,7 @@ use crate::table::{self, Call, Flags, Handler, Outcome};
 /// LIMIT: bytes that a run may take.
 const MEMORY_BYTES_MAX: usize = 64 << 20;
 /// LIMIT: instructions of a run, of the order of a second; all other clients wait meanwhile.
-const INSTRUCTIONS_MAX: u64 = 100_000_000;
+const INSTRUCTIONS_MAX: u64 = 400_000_000;
 /// How often the instructions are looked at.
 const INSTRUCTIONS_PER_CHECK: u32 = 10_000;
 

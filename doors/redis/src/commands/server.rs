@@ -1,5 +1,6 @@
 //! The server: time, logs of what was slow, and what administrators and test suites ask for.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,6 +21,24 @@ pub(crate) const COMMANDS: &[CommandSpec] = &[
     CommandSpec::new("lastsave", 1, GROUP, Handler::Now(last_save))
         .flag(Flags::FAST)
         .about("1.0.0", "Returns the Unix timestamp of the last successful save to disk."),
+    CommandSpec::new("save", 1, GROUP, Handler::Begin(save))
+        .flag(Flags::ADMIN)
+        .flag(Flags::NO_SCRIPT)
+        .flag(Flags::NO_MULTI)
+        .about("1.0.0", "Waits until every change of keys is on the disk."),
+    CommandSpec::new("bgsave", -1, GROUP, Handler::Now(|call, args| snapshot(call, args, SAVING)))
+        .flag(Flags::ADMIN)
+        .flag(Flags::NO_SCRIPT)
+        .about("1.0.0", "Writes a snapshot of the keys."),
+    CommandSpec::new(
+        "bgrewriteaof",
+        1,
+        GROUP,
+        Handler::Now(|call, args| snapshot(call, args, REWRITING)),
+    )
+    .flag(Flags::ADMIN)
+    .flag(Flags::NO_SCRIPT)
+    .about("1.0.0", "Writes a snapshot of the keys, and forgets the changes that led to them."),
     CommandSpec::new("role", 1, GROUP, Handler::Now(role))
         .flag(Flags::FAST)
         .about("2.8.12", "Returns the replication role."),
@@ -61,6 +80,31 @@ fn time(call: &mut Call<'_>, _: &[Bytes]) -> Result<Reply, CommandError> {
 /// What is acknowledged is saved, or will be within the interval of `appendfsync`.
 fn last_save(call: &mut Call<'_>, _: &[Bytes]) -> Result<Reply, CommandError> {
     Ok(Reply::Integer(call.server.broker.clock().wall().as_ms() / 1000))
+}
+
+fn save(call: &mut Call<'_>, _: &[Bytes]) -> Result<Outcome, CommandError> {
+    let keys = Arc::clone(&call.server.keys);
+    Ok(Outcome::Later(Box::pin(async move {
+        keys.flush().await.map_or_else(|error| CommandError::from(error).into(), |()| Reply::OK)
+    })))
+}
+
+const SAVING: &str = "Background saving started";
+const REWRITING: &str = "Background append only file rewriting started";
+
+/// Both are the same here: the log of the keys begins anew with what they hold now.
+fn snapshot(
+    call: &mut Call<'_>,
+    args: &[Bytes],
+    answer: &'static str,
+) -> Result<Reply, CommandError> {
+    match &args[1..] {
+        [] => {}
+        [word] if is(word, "schedule") => {}
+        _ => return Err(CommandError::Syntax),
+    }
+    call.keys().want_snapshot();
+    Ok(Reply::Simple(answer))
 }
 
 fn role(_: &mut Call<'_>, _: &[Bytes]) -> Result<Reply, CommandError> {

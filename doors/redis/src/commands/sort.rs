@@ -34,10 +34,21 @@ pub(crate) const COMMANDS: &[CommandSpec] = &[
     ),
 ];
 
-/// The key that is sorted, and the one that it is stored at.
+/// The key that is sorted, and the one that it is stored at: the last that is named.
 fn keys(args: &[Bytes]) -> Vec<usize> {
-    let store = args.iter().skip(2).position(|word| is(word, "store")).map(|at| at + 3);
-    std::iter::once(1).chain(store.filter(|at| *at < args.len())).collect()
+    let (mut at, mut store) = (2, None);
+    while let Some(word) = args.get(at) {
+        at += match () {
+            () if is(word, "limit") => 3,
+            () if is(word, "get") || is(word, "by") => 2,
+            () if is(word, "store") => {
+                store = Some(at + 1).filter(|at| *at < args.len()).or(store);
+                2
+            }
+            () => 1,
+        };
+    }
+    std::iter::once(1).chain(store).collect()
 }
 
 fn sort(call: &mut Call<'_>, args: &[Bytes], may_store: bool) -> Answer {
@@ -84,4 +95,24 @@ fn sort(call: &mut Call<'_>, args: &[Bytes], may_store: bool) -> Answer {
     }
     let sorted = db.sort(&args[1], &query, in_script)?;
     Ok(Reply::Array(sorted.into_iter().map(bulk_or_null).collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_store_is_the_one() {
+        let words = |text: &str| text.split(' ').map(|word| Bytes::from(word.to_owned())).collect();
+        for (text, expected) in [
+            ("sort a", vec![1]),
+            ("sort a store b", vec![1, 3]),
+            ("sort a store b get store store c", vec![1, 7]),
+            ("sort a limit 0 1 by store", vec![1]),
+            ("sort a store", vec![1]),
+        ] {
+            let args: Vec<Bytes> = words(text);
+            assert_eq!(keys(&args), expected, "{text}");
+        }
+    }
 }

@@ -7,10 +7,7 @@ use bytes::Bytes;
 use crate::codec::parse_integer;
 use crate::commands::{integer, is};
 use crate::errors::CommandError;
-use crate::streams::{Add, NewId, StreamId, Trim};
-
-/// What `~` removes at most, unless told: a hundred of Redis's nodes.
-const ROUGH_LIMIT: usize = 10_000;
+use crate::streams::{Add, NewId, Rough, StreamId, Trim};
 
 /// Reads `XADD`; also says whether the stream is made when there is none.
 pub(super) fn parse_add(arguments: &[Bytes]) -> Result<(Add, bool), CommandError> {
@@ -66,17 +63,17 @@ pub(super) fn parse_trim(arguments: &[Bytes]) -> Result<(Option<Trim>, &[Bytes])
                     "ERR syntax error, LIMIT cannot be used without the special ~ option",
                 ));
             }
-            // 0 means that there is no limit.
-            ((count > 0).then_some(count), rest)
+            (Some(count), rest)
         }
-        rest => (roughly.then_some(ROUGH_LIMIT), rest),
+        rest => (None, rest),
     };
+    let rough = roughly.then_some(Rough { limit });
     let trim = if by_length {
         let max = usize::try_from(integer(threshold)?)
             .map_err(|_| CommandError::said("ERR The MAXLEN argument must be >= 0."))?;
-        Trim::Length { max, roughly, limit }
+        Trim::Length { max, rough }
     } else {
-        Trim::Below { min: StreamId::parse(threshold, 0)?, roughly, limit }
+        Trim::Below { min: StreamId::parse(threshold, 0)?, rough }
     };
     Ok((Some(trim), rest))
 }

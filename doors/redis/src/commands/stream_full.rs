@@ -65,9 +65,14 @@ pub(super) fn heading(stream: &Stream) -> Vec<(Reply, Reply)> {
     ]
 }
 
-/// A count that may not be known.
-pub(super) fn count_or_null(count: Option<u64>) -> Reply {
-    count.map_or(Reply::Null, |count| Reply::Integer(i64::try_from(count).unwrap_or(i64::MAX)))
+/// Entries read, and entries not read, of a group, as far as they are known.
+pub(super) fn progress(stream: &Stream, group: &Bytes, last: StreamId) -> [(Reply, Reply); 2] {
+    let (read, lag) = stream.progress(group, last);
+    let read = read.map(|read| Reply::Integer(i64::try_from(read).unwrap_or(i64::MAX)));
+    [
+        pair("entries-read", read.unwrap_or(Reply::Null)),
+        pair("lag", lag.map_or(Reply::Null, Reply::Integer)),
+    ]
 }
 
 async fn describe(
@@ -97,7 +102,7 @@ async fn group(
     let described = broker.queue_describe(principal, &queue).await?;
     let next = described.partitions.first().map_or(Offset::ZERO, |first| first.next);
     let last = stream.last_below(next);
-    let (read, lag) = stream.progress(&name, last);
+    let [read, lag] = progress(stream, &name, last);
     let mut owed = broker.queue_pending(principal, &queue, &PendingQuery::default()).await?;
     owed.retain(|pending| matches!(pending.state, PendingState::Acquired { .. }));
     let now = broker.clock().wall().as_ms();
@@ -127,8 +132,8 @@ async fn group(
     Ok(Reply::Map(vec![
         pair("name", Reply::Bulk(name)),
         pair("last-delivered-id", Reply::bulk(last.to_string())),
-        pair("entries-read", count_or_null(read)),
-        pair("lag", count_or_null(lag)),
+        read,
+        lag,
         pair("pel-count", Reply::count(owed.len())),
         pair("pending", Reply::Array(shown.collect())),
         pair("consumers", Reply::Array(consumers)),

@@ -24,7 +24,7 @@ use crate::streams::{Entry, Stream, StreamId};
 use crate::table::{Blocked, Call, CommandSpec, Flags, Handler, Outcome, Wait};
 
 use super::stream_arguments::Reading;
-use super::stream_full::count_or_null;
+use super::stream_full::progress;
 use super::streams::{by_stream, entries, later, moved, turn};
 
 const GROUP: &str = "stream";
@@ -158,7 +158,7 @@ fn xgroup(call: &mut Call<'_>, arguments: &[Bytes]) -> Result<Outcome, CommandEr
             Reply::Simple("XGROUP <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"),
             Reply::Simple("CREATE, CREATECONSUMER, DELCONSUMER, DESTROY, SETID, HELP"),
         ]))),
-        ("create" | "setid" | "destroy" | "createconsumer" | "delconsumer", _) => {
+        ("create" | "setid" | "destroy" | "createconsumer" | "delconsumer" | "help", _) => {
             Err(CommandError::Arity(format!("xgroup|{subcommand}")))
         }
         _ => Err(CommandError::UnknownSubcommand {
@@ -408,14 +408,14 @@ pub(super) fn groups(call: &Call<'_>, key: Bytes) -> Outcome {
             let described = server.broker.queue_describe(&server.principal, &queue).await?;
             let next = described.partitions.first().map_or(Offset::ZERO, |first| first.next);
             let last = stream.last_below(next);
-            let (read, lag) = stream.progress(&queue.group, last);
+            let [read, lag] = progress(&stream, &queue.group, last);
             groups.push(Reply::Map(vec![
                 (Reply::text("name"), Reply::Bulk(group.group)),
                 (Reply::text("consumers"), Reply::count(group.owners)),
                 (Reply::text("pending"), Reply::count(group.pending)),
                 (Reply::text("last-delivered-id"), Reply::bulk(last.to_string())),
-                (Reply::text("entries-read"), count_or_null(read)),
-                (Reply::text("lag"), count_or_null(lag)),
+                read,
+                lag,
             ]));
         }
         Ok(Reply::Array(groups))

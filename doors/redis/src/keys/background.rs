@@ -91,6 +91,7 @@ impl Keys {
             inner.write(self);
             *snapshot = Some(inner.keyspace.begin_snapshot());
             inner.since_snapshot = 0;
+            inner.snapshot_wanted = false;
             inner.written
         };
         loop {
@@ -128,8 +129,9 @@ impl Keys {
 }
 
 impl Inner {
-    /// Whether the changes since the last snapshot outweigh the keys.
+    /// Whether somebody asked for a snapshot, or the changes since the last outweigh the keys.
     pub(super) fn snapshot_due(&self) -> bool {
-        !self.failed && self.since_snapshot >= SNAPSHOT_BYTES_MIN.max(self.keyspace.memory())
+        let outweighed = self.since_snapshot >= SNAPSHOT_BYTES_MIN.max(self.keyspace.memory());
+        !self.failed && (self.snapshot_wanted || outweighed)
     }
 }

@@ -43,6 +43,11 @@ impl<'a> KeysGuard<'a> {
         self.now
     }
 
+    /// Has a snapshot taken soon.
+    pub(crate) fn want_snapshot(&mut self) {
+        self.inner.snapshot_wanted = true;
+    }
+
     /// Whether the log takes no more.
     pub(crate) fn has_failed(&self) -> bool {
         self.inner.failed

@@ -97,6 +97,8 @@ pub(super) struct Inner {
     written: Offset,
     /// Bytes written since the last snapshot began.
     since_snapshot: usize,
+    /// Somebody asked for a snapshot.
+    snapshot_wanted: bool,
     waiters: HashMap<ClientId, Waiter>,
     /// The log takes no more; the keys can be read until the node restarts.
     failed: bool,
@@ -127,6 +129,7 @@ impl Keys {
             pending: Vec::new(),
             written: read.end,
             since_snapshot: read.bytes,
+            snapshot_wanted: false,
             waiters: HashMap::new(),
             failed: false,
         };

@@ -17,5 +17,5 @@ pub(crate) use burial::run as bury;
 pub(crate) use copy::{StreamKey, copy_stream};
 pub(crate) use id::{Bound, StreamId};
 pub(crate) use record::Entry;
-pub(crate) use stream::{Add, NewId, Stream, Trim};
+pub(crate) use stream::{Add, NewId, Rough, Stream, Trim};
 pub(crate) use table::{Streams, topic_id};

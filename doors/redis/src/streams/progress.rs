@@ -44,12 +44,13 @@ impl Progress {
         group: &Bytes,
         index: &Index,
         last: StreamId,
-    ) -> (Option<u64>, Option<u64>) {
+    ) -> (Option<u64>, Option<i64>) {
         let read = self.by_group.get(group).copied();
         let counted = read.filter(|_| !has_tombstones(index, last));
         let lag = match counted.or_else(|| distance(index, last)) {
             _ if index.added == 0 => Some(0),
-            read => read.map(|read| index.added.saturating_sub(read)),
+            // Below zero when somebody said that more was read than there ever was, as in Redis.
+            read => read.map(|read| index.added.cast_signed().saturating_sub(read.cast_signed())),
         };
         (read, lag)
     }

@@ -32,9 +32,6 @@ const EXPANDED_BYTES_MAX: usize = 64 << 20;
 /// What the index keeps of an entry: two map entries with an id and an offset each.
 const INDEX_BYTES_PER_ENTRY: usize = 100;
 
-/// Entries that `~` may leave, as many as Redis keeps in one node.
-const ROUGHLY: usize = 100;
-
 /// A stream.
 pub(crate) struct Stream {
     pub(crate) topic: TopicRef,
@@ -70,9 +67,36 @@ pub(crate) enum NewId {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Trim {
     /// All but the newest.
-    Length { max: usize, roughly: bool, limit: Option<usize> },
+    Length { max: usize, rough: Option<Rough> },
     /// Those below an id.
-    Below { min: StreamId, roughly: bool, limit: Option<usize> },
+    Below { min: StreamId, rough: Option<Rough> },
+}
+
+/// A trim by `~`: only whole nodes go, as Redis keeps entries.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rough {
+    /// Most entries that go; `Some(0)` for no limit, a hundred nodes when `None`.
+    pub(crate) limit: Option<usize>,
+}
+
+impl Rough {
+    /// How many of the oldest entries lie in nodes that may go, when `gone` went before them.
+    fn whole_nodes(self, excess: usize, len: usize, gone: usize, node_entries: usize) -> usize {
+        let limit = match self.limit {
+            None => node_entries.saturating_mul(100),
+            Some(0) => usize::MAX,
+            Some(limit) => limit,
+        };
+        let wanted = excess.min(limit);
+        let first = node_entries - gone % node_entries;
+        if wanted >= len {
+            len
+        } else if wanted < first {
+            0
+        } else {
+            first + (wanted - first) / node_entries * node_entries
+        }
+    }
 }
 
 /// A new entry.
@@ -131,7 +155,7 @@ impl Stream {
 
     /// How many entries a group has read, and how many it has not, as far as that is known; `last`
     /// is the last that it was given.
-    pub(crate) fn progress(&self, group: &Bytes, last: StreamId) -> (Option<u64>, Option<u64>) {
+    pub(crate) fn progress(&self, group: &Bytes, last: StreamId) -> (Option<u64>, Option<i64>) {
         let state = self.state.lock();
         self.progress.lock().of(group, &state.index, last)
     }
@@ -192,7 +216,8 @@ impl Stream {
         let mut state = self.state.lock();
         let expected = self.log.ends().written_end;
         let (id, stated) = state.new_id(add.id, now, expected)?;
-        let trimmed = add.trim.and_then(|trim| state.trim_below(trim, 1));
+        let nodes = server.parameters.stream_node_entries();
+        let trimmed = add.trim.and_then(|trim| state.trim_below(trim, Some(id), nodes));
         let mut drafts = vec![Draft::entry(stated.then_some(id), &add.fields)];
         drafts.extend(trimmed.map(|(below, _)| Draft::trim(below)));
         let appended = self.append(server, now, drafts)?;
@@ -258,7 +283,10 @@ impl Stream {
         trim: Trim,
     ) -> Result<(usize, Option<Ticket>), CommandError> {
         let mut state = self.state.lock();
-        let Some((below, count)) = state.trim_below(trim, 0) else { return Ok((0, None)) };
+        let nodes = server.parameters.stream_node_entries();
+        let Some((below, count)) = state.trim_below(trim, None, nodes) else {
+            return Ok((0, None));
+        };
         let now = server.broker.clock().wall();
         let appended = self.append(server, now, vec![Draft::trim(below)])?;
         state.cut_below(below);
@@ -489,19 +517,30 @@ impl State {
     }
 
     /// Below which id entries go, and how many; `adding` entries are about to come.
-    fn trim_below(&self, trim: Trim, adding: usize) -> Option<(StreamId, usize)> {
-        let ids = || self.index.by_id.keys().chain(&self.on_their_way);
-        let len = self.index.by_id.len() + self.on_their_way.len();
-        let (excess, roughly, limit) = match trim {
-            Trim::Length { max, roughly, limit } => {
-                ((len + adding).saturating_sub(max).min(len), roughly, limit)
-            }
-            Trim::Below { min, roughly, limit } => {
-                (ids().take_while(|id| **id < min).count(), roughly, limit)
+    /// What a trim removes: everything below an id, and how many entries that is. `adding` is an
+    /// entry that comes with it.
+    fn trim_below(
+        &self,
+        trim: Trim,
+        adding: Option<StreamId>,
+        node_entries: usize,
+    ) -> Option<(StreamId, usize)> {
+        let ids = || self.index.by_id.keys().chain(&self.on_their_way).chain(&adding);
+        let on_their_way = self.on_their_way.len() + usize::from(adding.is_some());
+        let len = self.index.by_id.len() + on_their_way;
+        let (excess, rough) = match trim {
+            Trim::Length { max, rough } => (len.saturating_sub(max), rough),
+            Trim::Below { min, rough } => (ids().take_while(|id| **id < min).count(), rough),
+        };
+        let count = match rough {
+            None => excess,
+            Some(rough) => {
+                let added = usize::try_from(self.index.added).unwrap_or(usize::MAX);
+                let gone = added.saturating_add(on_their_way).saturating_sub(len);
+                rough.whole_nodes(excess, len, gone, node_entries)
             }
         };
-        let count = excess.min(limit.unwrap_or(usize::MAX));
-        if count == 0 || (roughly && count < ROUGHLY) {
+        if count == 0 {
             return None;
         }
         let below = match ids().nth(count) {
@@ -535,4 +574,29 @@ async fn load(chunk: Chunk) -> Result<Bytes, CommandError> {
         let source = Arc::new(error);
         ReadError::Storage(StorageError { action: "read", path: "stream".into(), source }).into()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rough_trim_takes_whole_nodes() {
+        let whole =
+            |limit, excess, len, gone, node| Rough { limit }.whole_nodes(excess, len, gone, node);
+        for (limit, excess, len, gone, node, expected) in [
+            // Of 555 entries the oldest node has 55 left.
+            (None, 111, 555, 445, 100, 55),
+            (None, 100, 500, 500, 100, 100),
+            (None, 99, 500, 500, 100, 0),
+            (None, 3, 3, 0, 100, 3),
+            (Some(30), 46, 101, 0, 10, 30),
+            (Some(1), 3, 3, 0, 2, 0),
+            (Some(2), 3, 3, 0, 2, 2),
+            (None, 101, 102, 0, 1, 100),
+            (Some(0), 101, 102, 0, 1, 101),
+        ] {
+            assert_eq!(whole(limit, excess, len, gone, node), expected, "{excess} of {len}");
+        }
+    }
 }
