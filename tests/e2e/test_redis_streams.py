@@ -246,29 +246,76 @@ def test_a_full_node_refuses_what_would_store_more(node):
         assert client.set("a", 1)
 
 
+def endless(node, body):
+    """Runs a script that does not end, in a thread, and gives what to call for its error."""
+    errors = []
+
+    def run():
+        with connect(node) as other:
+            try:
+                other.eval(body, 0)
+            except redis.RedisError as error:
+                errors.append(str(error))
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+
+    def error():
+        thread.join(SECONDS)
+        return errors[0]
+
+    return error
+
+
+def is_busy(client):
+    try:
+        client.ping()
+        return False
+    except redis.ResponseError as error:
+        assert "BUSY" in str(error)
+        return True
+
+
 def test_a_script_that_takes_long_is_killed(node):
     with connect(node) as client:
+        client.config_set("busy-reply-threshold", 10)
+        error = endless(node, "while true do pcall(function() while true do end end) end")
+        until(lambda: is_busy(client))
+        assert client.script_kill()
+        assert "killed by user" in error()
+        assert client.ping()
+        with pytest.raises(redis.ResponseError, match="NOTBUSY"):
+            client.script_kill()
+
+
+def test_clients_behind_a_script_keep_nobody_else_waiting(node):
+    """More clients than the node has threads wait for the keys; Kafka's and HTTP's do not."""
+    with connect(node) as client:
+        client.set("k", "before")
+        error = endless(node, "while true do end")
+        waiting = [threading.Thread(target=lambda: connect(node).get("k")) for _ in range(20)]
+        for thread in waiting:
+            thread.start()
+        node.cli("topic", "create", "busy-topic")
+        assert "busy-topic" in topics(node)
+        assert client.script_kill()
+        assert "killed by user" in error()
+        for thread in waiting:
+            thread.join(SECONDS)
+            assert not thread.is_alive()
+
+
+def test_a_script_that_has_written_is_not_killed_and_does_not_hold_up_a_node_that_stops(node):
+    with connect(node) as client:
         client.config_set("lua-time-limit", 10)
-        errors = []
-
-        def run():
-            with connect(node) as other:
-                try:
-                    other.eval("while true do end", 0)
-                except redis.ResponseError as error:
-                    errors.append(str(error))
-
-        thread = threading.Thread(target=run)
-        thread.start()
-        killed = False
-        deadline = time.monotonic() + SECONDS
-        while not errors and time.monotonic() < deadline:
-            try:
-                killed |= client.script_kill()
-            except redis.ResponseError as error:
-                assert "NOTBUSY" in str(error)
-        thread.join(SECONDS)
-        assert killed and "killed by user" in errors[0]
+        endless(node, "redis.call('set', 'half', 'done') while true do end")
+        until(lambda: is_busy(client))
+        with pytest.raises(redis.ResponseError, match="UNKILLABLE"):
+            client.script_kill()
+    assert node.stop() == 0
+    node.start()
+    with connect(node) as client:
+        assert client.get("half") == "done", "what a script did before it was ended stays done"
 
 
 def test_elements_are_sorted_and_strings_compared(client):

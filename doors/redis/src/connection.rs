@@ -99,6 +99,8 @@ struct Connection {
     running_index: Option<usize>,
     /// A request that has to wait before it begins.
     held: Option<Vec<Bytes>>,
+    /// The end of another client's script, which the held request waits for.
+    script: Option<BoxFuture<'static, ()>>,
     /// Until when requests are held back by `CLIENT PAUSE`.
     paused: Option<Pin<Box<Sleep>>>,
     /// Since when the client is above the soft limit of subscribers.
@@ -138,6 +140,7 @@ impl Connection {
             running: None,
             running_index: None,
             held: None,
+            script: None,
             paused: None,
             slow_since: None,
             look: None,
@@ -249,7 +252,10 @@ impl Connection {
         let entry = table::find(&request[0]);
         if let Some(entry) = entry {
             let after = matches!(entry.spec.run, Handler::After(_)) || entry.spec.name == "exec";
-            if (after && !self.waiting.is_empty()) || self.is_paused(entry, *now, cx) {
+            if (after && !self.waiting.is_empty())
+                || self.is_behind_script(entry, &request, *now, cx)
+                || self.is_paused(entry, *now, cx)
+            {
                 self.held = Some(request);
                 return false;
             }
@@ -314,6 +320,20 @@ impl Connection {
         debug!(peer = %self.client.handle.peer, %error, "connection ended by what its client sent");
         self.answer(Answer::Ready(Reply::Error(format!("ERR {error}"))));
         self.client.quits = true;
+    }
+
+    /// Whether a script holds the keys. Waiting for it as a task, not for the lock as a thread, leaves
+    /// the threads to those who have nothing to do with keys, and to whoever kills the script.
+    fn is_behind_script(
+        &mut self,
+        entry: Entry,
+        request: &[Bytes],
+        now: Instant,
+        cx: &mut Context<'_>,
+    ) -> bool {
+        self.script = self.server.running_script.wait(now);
+        let Some(wait) = &mut self.script else { return false };
+        !commands::during_a_script(entry.spec, request) && wait.poll_unpin(cx).is_pending()
     }
 
     fn is_paused(&mut self, entry: Entry, now: Instant, cx: &mut Context<'_>) -> bool {

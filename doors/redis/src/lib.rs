@@ -27,6 +27,7 @@ mod statistics;
 mod streams;
 mod subscriptions;
 mod table;
+mod threads;
 
 pub use config::RedisConfig;
 pub use keys::KeysDurability;

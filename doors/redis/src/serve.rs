@@ -35,8 +35,15 @@ pub async fn serve(
     let stopping = CancellationToken::new();
     let background = tokio::spawn(keys.run(stopping.clone()));
     let burial = tokio::spawn(streams::bury(Arc::clone(&server), stopping.clone()));
+    let scripts = Arc::clone(&server.running_script);
+    let told = shutdown.clone();
+    let ends_scripts = tokio::spawn(async move {
+        told.cancelled().await;
+        scripts.stop();
+    });
     let handle = |accepted| connection::run(accepted, Arc::clone(&server));
     listener.serve(limits, shutdown, handle).await;
+    ends_scripts.abort();
     stopping.cancel();
     for (name, task) in [("keeps keys", background), ("deletes streams", burial)] {
         if let Err(failure) = task.await {

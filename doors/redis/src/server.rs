@@ -9,7 +9,8 @@ use posthouse_broker::Broker;
 use posthouse_types::Principal;
 
 use crate::RedisConfig;
-use crate::commands::scripts::{RunningScript, Scripts};
+use crate::commands::scripts::Scripts;
+use crate::commands::scripts_running::RunningScript;
 use crate::keys::Keys;
 use crate::metrics::Metrics;
 use crate::parameters::Parameters;
@@ -49,13 +50,14 @@ impl Server {
         address: SocketAddr,
     ) -> Arc<Server> {
         let started = broker.clock().now();
+        let running_script = Arc::new(RunningScript::new(Arc::clone(broker.clock())));
         Arc::new(Server {
             broker,
             principal: Principal::anonymous(),
             parameters: Parameters::new(&config),
             keys,
             scripts: Mutex::default(),
-            running_script: Arc::new(RunningScript::new()),
+            running_script,
             streams: Streams::new(),
             config,
             address,

@@ -33,6 +33,7 @@ pub(crate) mod transactions;
 mod arguments;
 mod keys_arguments;
 mod scripts_engine;
+pub(crate) mod scripts_running;
 mod scripts_values;
 
 pub(crate) use arguments::{integer, is, text};
@@ -194,7 +195,7 @@ fn check(
 }
 
 /// Whether a command is run though a script takes long.
-fn during_a_script(spec: &CommandSpec, arguments: &[Bytes]) -> bool {
+pub(crate) fn during_a_script(spec: &CommandSpec, arguments: &[Bytes]) -> bool {
     let kills = || arguments.get(1).is_some_and(|word| is(word, "kill"));
     let about_itself =
         matches!(spec.name, "multi" | "discard" | "unwatch" | "quit" | "reset" | "auth" | "hello");

@@ -4,15 +4,12 @@
 //! it failed stays done, as in Redis.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use parking_lot::Mutex;
 use sha1::{Digest, Sha1};
 
 use super::keys_arguments::numbered_indexes;
-use super::scripts_engine::{Script, run};
+use super::scripts_engine::{Script, check, run};
 use crate::codec::{Reply, parse_integer};
 use crate::commands::{is, text};
 use crate::errors::CommandError;
@@ -75,67 +72,6 @@ impl Scripts {
     }
 }
 
-/// The script that is being run, if there is one: there is never more than one, because a script
-/// holds the keys.
-#[derive(Default)]
-pub(crate) struct RunningScript {
-    since: Mutex<Option<Instant>>,
-    wrote: AtomicBool,
-    killed: AtomicBool,
-    /// `lua-time-limit`, in milliseconds.
-    pub(crate) limit_ms: AtomicI64,
-}
-
-impl RunningScript {
-    /// None is run.
-    pub(crate) fn new() -> RunningScript {
-        const LIMIT_MS: i64 = 5000;
-        RunningScript { limit_ms: AtomicI64::new(LIMIT_MS), ..RunningScript::default() }
-    }
-
-    pub(super) fn begin(&self, now: Instant) {
-        self.killed.store(false, Ordering::Relaxed);
-        self.wrote.store(false, Ordering::Relaxed);
-        *self.since.lock() = Some(now);
-    }
-
-    pub(super) fn end(&self) {
-        *self.since.lock() = None;
-    }
-
-    pub(super) fn note_write(&self) {
-        self.wrote.store(true, Ordering::Relaxed);
-    }
-
-    pub(super) fn is_killed(&self) -> bool {
-        self.killed.load(Ordering::Relaxed)
-    }
-
-    /// Whether it has run for so long that others are told of it instead of waiting for it.
-    pub(crate) fn is_slow(&self, now: Instant) -> bool {
-        let limit = u64::try_from(self.limit_ms.load(Ordering::Relaxed)).unwrap_or(0);
-        let since = *self.since.lock();
-        limit > 0
-            && since.is_some_and(|since| {
-                now.saturating_duration_since(since) > Duration::from_millis(limit)
-            })
-    }
-
-    /// Ends it, unless it has changed something.
-    fn kill(&self) -> Answer {
-        if self.since.lock().is_none() {
-            return Err(CommandError::said("NOTBUSY No scripts in execution right now."));
-        }
-        if self.wrote.load(Ordering::Relaxed) {
-            return Err(CommandError::said(
-                "UNKILLABLE Sorry the script already executed write commands against the dataset. You can either wait the script termination or kill the server in a hard way using the SHUTDOWN NOSAVE command.",
-            ));
-        }
-        self.killed.store(true, Ordering::Relaxed);
-        Ok(Reply::OK)
-    }
-}
-
 /// Forty hexadecimal digits.
 pub(super) fn digest(body: &[u8]) -> String {
     Sha1::digest(body).iter().map(|byte| format!("{byte:02x}")).collect()
@@ -170,7 +106,7 @@ fn script_command(call: &mut Call<'_>, args: &[Bytes]) -> Answer {
     let mut scripts = call.server.scripts.lock();
     match &args[1..] {
         [name, body] if is(name, "load") => {
-            super::scripts_engine::check(body)?;
+            check(body)?;
             Ok(Reply::bulk(scripts.keep(body)))
         }
         [name, digests @ ..] if is(name, "exists") && !digests.is_empty() => {

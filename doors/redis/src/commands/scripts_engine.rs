@@ -4,9 +4,10 @@
 //! no files, no system, no clock, and nothing that loads code.
 //!
 //! # Limits
-//! A script that takes too many instructions or too much memory is ended by an error.
+//! A script that takes too much memory is ended by an error. Time has no limit, as in Redis: others are
+//! told that the node is busy, and may have the script killed.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -15,7 +16,8 @@ use mlua::chunk::ChunkMode;
 use mlua::{Function, HookTriggers, Lua, LuaOptions, LuaSerdeExt, StdLib, Table};
 use mlua::{Value, Variadic, VmState};
 
-use super::scripts::{RunningScript, digest};
+use super::scripts::digest;
+use super::scripts_running::RunningScript;
 use super::scripts_values::{argument, reply_from_lua, reply_to_lua};
 use crate::codec::Reply;
 use crate::errors::CommandError;
@@ -23,15 +25,23 @@ use crate::table::{self, Call, Flags, Handler, Outcome};
 
 /// LIMIT: bytes that a run may take.
 const MEMORY_BYTES_MAX: usize = 64 << 20;
-/// LIMIT: instructions of a run, of the order of a second; all other clients wait meanwhile.
-const INSTRUCTIONS_MAX: u64 = 400_000_000;
-/// How often the instructions are looked at.
-const INSTRUCTIONS_PER_CHECK: u32 = 10_000;
+/// How many instructions a script runs before it looks whether it has to end.
+const INSTRUCTIONS_PER_LOOK: u32 = 10_000;
 
 /// What is around every script: `redis.call` raises what `redis.pcall` gives, variables have to be
-/// local, and whatever a script raises comes out as text.
+/// local, whatever a script raises comes out as text, and the end of a script that was told to end is
+/// not caught by it.
 const PRELUDE: &str = r"
-local command, body = ...
+local command, body, has_to_end = ...
+local caught = pcall
+local function passed(ok, ...)
+  if not ok and has_to_end() then error('the script has to end', 0) end
+  return ok, ...
+end
+pcall = function(...) return passed(caught(...)) end
+local handled, resumed = xpcall, coroutine.resume
+xpcall = function(...) return passed(handled(...)) end
+coroutine.resume = function(...) return passed(resumed(...)) end
 redis.pcall = command
 redis.call = function(...)
   local reply = command(...)
@@ -51,7 +61,7 @@ setmetatable(_G, {
   end,
   __newindex = function() error('Attempt to modify a readonly table', 2) end,
 })
-local ok, result = pcall(body)
+local ok, result = caught(body)
 if ok then return true, result end
 if type(result) == 'table' and result.err then return false, result.err end
 return false, 'ERR ' .. tostring(result)
@@ -89,15 +99,21 @@ pub(super) fn run(call: &mut Call<'_>, script: &Script<'_>) -> Result<Reply, Com
     // A command that would wait answers at once, as in a transaction.
     call.in_transaction = true;
     call.in_script = true;
+    // What keeps scripts apart is that each holds the keys.
+    call.keys();
     let running = Arc::clone(&call.server.running_script);
-    running.begin(call.now);
+    running.begin();
     let state = new_state(Some(&running));
     let outcome = state.and_then(|state| run_in(state, call, script));
+    let told = running.has_to_end();
     running.end();
     call.client.db = database;
     call.in_transaction = in_transaction;
     call.in_script = false;
-    outcome.map_err(|error| failed(&error))?
+    match told {
+        Some(why) => Err(CommandError::said(why)),
+        None => outcome.map_err(|error| failed(&error))?,
+    }
 }
 
 /// Whether a script can be compiled.
@@ -114,19 +130,14 @@ fn new_state(running: Option<&Arc<RunningScript>>) -> mlua::Result<Lua> {
     let libraries = StdLib::TABLE | StdLib::STRING | StdLib::MATH;
     let lua = Lua::new_with(libraries, LuaOptions::default())?;
     lua.set_memory_limit(MEMORY_BYTES_MAX)?;
-    let used = Cell::new(0_u64);
-    let running = running.cloned();
-    let triggers = HookTriggers::new().every_nth_instruction(INSTRUCTIONS_PER_CHECK);
-    lua.set_hook(triggers, move |_, _| {
-        used.set(used.get() + u64::from(INSTRUCTIONS_PER_CHECK));
-        if used.get() > INSTRUCTIONS_MAX {
-            return Err(mlua::Error::runtime("script takes too many instructions"));
-        }
-        if running.as_ref().is_some_and(|running| running.is_killed()) {
-            return Err(mlua::Error::runtime("Script killed by user with SCRIPT KILL..."));
-        }
-        Ok(VmState::Continue)
-    })?;
+    if let Some(running) = running.cloned() {
+        let triggers = HookTriggers::new().every_nth_instruction(INSTRUCTIONS_PER_LOOK);
+        // Of all coroutines, too.
+        lua.set_global_hook(triggers, move |_, _| match running.look() {
+            Ok(()) => Ok(VmState::Continue),
+            Err(why) => Err(mlua::Error::runtime(why)),
+        })?;
+    }
     for name in REMOVED {
         lua.globals().raw_remove(*name)?;
     }
@@ -158,6 +169,7 @@ fn run_in(
     globals.set("ARGV", strings(&lua, script.arguments)?)?;
     globals.set("redis", library(&lua)?)?;
     globals.set("cjson", json(&lua)?)?;
+    let running = Arc::clone(&call.server.running_script);
     let call = RefCell::new(call);
     lua.scope(|scope| {
         let command = scope.create_function(|lua, arguments: Variadic<Value>| {
@@ -167,8 +179,10 @@ fn run_in(
             };
             reply_to_lua(lua, reply)
         })?;
+        let running = &running;
+        let has_to_end = scope.create_function(|_, ()| Ok(running.has_to_end().is_some()))?;
         let chunk = lua.load(PRELUDE).set_name("=prelude").set_mode(ChunkMode::Text);
-        let (ok, value) = chunk.call::<(bool, Value)>((command, body))?;
+        let (ok, value) = chunk.call::<(bool, Value)>((command, body, has_to_end))?;
         let reply = reply_from_lua(value)?;
         Ok(match (ok, reply) {
             (true, reply) => Ok(reply),
@@ -274,10 +288,18 @@ fn command(call: &mut Call<'_>, arguments: &[Bytes], only_reads: bool) -> Reply 
 
 #[cfg(test)]
 mod tests {
+    use posthouse_types::SystemClock;
+
     use super::*;
 
     fn evaluated(body: &str) -> Result<Reply, String> {
-        let lua = new_state(None).unwrap();
+        let running = Arc::new(RunningScript::new(Arc::new(SystemClock)));
+        running.begin();
+        evaluated_in(&running, body)
+    }
+
+    fn evaluated_in(running: &Arc<RunningScript>, body: &str) -> Result<Reply, String> {
+        let lua = new_state(Some(running)).unwrap();
         let body = compile(&lua, body.as_bytes()).map_err(|error| error.to_string())?;
         lua.globals().set("redis", library(&lua).unwrap()).unwrap();
         lua.globals().set("cjson", json(&lua).unwrap()).unwrap();
@@ -286,7 +308,10 @@ mod tests {
             reply_to_lua(lua, Reply::Error(format!("ERR echo {}", arguments.len())))
         };
         let command = lua.create_function(echo).unwrap();
-        let (ok, value): (bool, Value) = lua.load(PRELUDE).call((command, body)).unwrap();
+        let running = Arc::clone(running);
+        let has_to_end = lua.create_function(move |_, ()| Ok(running.has_to_end().is_some()));
+        let given = (command, body, has_to_end.unwrap());
+        let (ok, value): (bool, Value) = lua.load(PRELUDE).call(given).unwrap();
         let reply = reply_from_lua(value).unwrap();
         match (ok, reply) {
             (true, reply) => Ok(reply),
@@ -338,8 +363,25 @@ mod tests {
     }
 
     #[test]
-    fn a_script_that_does_not_end_is_ended() {
-        assert!(evaluated("while true do end").unwrap_err().contains("too many instructions"));
+    fn a_script_that_is_killed_cannot_go_on() {
+        for body in [
+            "while true do end",
+            "while true do pcall(function() while true do end end) end",
+            "while true do xpcall(function() while true do end end, function() end) end",
+            "coroutine.wrap(function() while true do end end)()",
+            "local f = function() while true do pcall(function() while true do end end) end end
+             while true do coroutine.resume(coroutine.create(f)) end",
+        ] {
+            let running = Arc::new(RunningScript::new(Arc::new(SystemClock)));
+            running.begin();
+            running.kill().unwrap();
+            let error = evaluated_in(&running, body).unwrap_err();
+            assert!(error.contains("killed by user") || error.contains("has to end"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_script_that_takes_too_much_is_ended() {
         let error = evaluated("local t = 'x' while true do t = t .. t end").unwrap_err();
         assert!(error.contains("memory"), "{error}");
         let nested = evaluated("local t = {} t[1] = t return t");

@@ -29,7 +29,7 @@ impl Keys {
                 _ = tick.tick() => self.tick(),
                 () = self.wake.notified() => {}
             }
-            if self.inner.lock().snapshot_due() {
+            if self.inner().snapshot_due() {
                 tokio::select! {
                     () = stopping.cancelled() => break,
                     () = self.take_snapshot() => {}
@@ -63,7 +63,7 @@ impl Keys {
         let mut snapshot = None;
         let outcome = self.write_snapshot(&mut snapshot).await;
         if let Some(snapshot) = snapshot {
-            self.inner.lock().keyspace.abandon_snapshot(snapshot);
+            self.inner().keyspace.abandon_snapshot(snapshot);
         }
         match outcome {
             Ok(Some(begun)) => {
@@ -87,7 +87,7 @@ impl Keys {
         snapshot: &mut Option<Snapshot>,
     ) -> Result<Option<Offset>, posthouse_log::DurabilityError> {
         let begun = {
-            let mut inner = self.inner.lock();
+            let mut inner = self.inner();
             inner.write(self);
             *snapshot = Some(inner.keyspace.begin_snapshot());
             inner.since_snapshot = 0;
@@ -96,7 +96,7 @@ impl Keys {
         };
         loop {
             let (until, ends) = {
-                let mut inner = self.inner.lock();
+                let mut inner = self.inner();
                 // Changes made before this step come before it.
                 inner.write(self);
                 let Some(under_way) = snapshot.as_mut() else { return Ok(None) };

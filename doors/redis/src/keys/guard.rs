@@ -29,7 +29,7 @@ pub(crate) type Settled = BoxFuture<'static, Result<(), DurabilityError>>;
 
 impl<'a> KeysGuard<'a> {
     pub(super) fn new(keys: &'a Keys) -> KeysGuard<'a> {
-        let inner = keys.inner.lock();
+        let inner = keys.inner();
         KeysGuard { keys, inner, now: keys.clock.wall(), events: Vec::new() }
     }
 

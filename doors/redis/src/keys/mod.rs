@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use posthouse_broker::{Broker, OpenBrokerError};
 use posthouse_keyspace::{ClientId, Keyspace, Served};
 use posthouse_log::{AppendError, DurabilityError, Log};
@@ -29,6 +29,7 @@ use tokio::sync::{Notify, oneshot, watch};
 
 use crate::codec::Reply;
 use crate::notifications::Notifications;
+use crate::threads::apart;
 
 pub(crate) use guard::{KeysGuard, Settled};
 
@@ -37,6 +38,10 @@ pub(crate) const FLUSH_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Changes are written at once above this many bytes.
 const PENDING_BYTES_MAX: usize = 1 << 20;
+
+/// How long the keys are waited for before the thread's other tasks are moved away: no command but a
+/// script holds them for longer.
+const LOCK_PATIENCE: Duration = Duration::from_millis(1);
 
 /// LIMIT: bytes of one record, and of one batch of them; the log takes batches of 32 MiB.
 const PIECE_BYTES_MAX: usize = 1 << 20;
@@ -171,7 +176,7 @@ impl Keys {
     /// have been sent before.
     pub(crate) fn stop_waiting(&self, client: u64) {
         let client = ClientId(client);
-        let mut inner = self.inner.lock();
+        let mut inner = self.inner();
         inner.keyspace.stop_waiting(client);
         inner.waiters.remove(&client);
     }
@@ -188,7 +193,7 @@ impl Keys {
 
     /// Sets what clients are notified of; `None` where a letter means nothing.
     pub(crate) fn notify_of(&self, letters: &str) -> Option<()> {
-        let mut inner = self.inner.lock();
+        let mut inner = self.inner();
         self.notifications.set(letters)?;
         inner.keyspace.note_changes(self.notifications.are_wanted());
         Some(())
@@ -211,7 +216,7 @@ impl Keys {
     /// Writes what is pending, and waits until everything is on the disk.
     pub(crate) async fn flush(&self) -> Result<(), DurabilityError> {
         let until = {
-            let mut inner = self.inner.lock();
+            let mut inner = self.inner();
             inner.write(self);
             inner.written
         };
@@ -220,7 +225,15 @@ impl Keys {
 
     /// Whether the log takes no more.
     pub(crate) fn has_failed(&self) -> bool {
-        self.inner.lock().failed
+        self.inner().failed
+    }
+
+    /// Takes the lock. A script may have it for long; then the thread's other tasks go elsewhere.
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        match self.inner.try_lock_for(LOCK_PATIENCE) {
+            Some(inner) => inner,
+            None => apart(|| self.inner.lock()),
+        }
     }
 
     /// Waits until everything below `until` is on the disk.
