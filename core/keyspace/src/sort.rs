@@ -4,6 +4,7 @@
 //! Redis 7.0 `sort.c`. Text is compared by its bytes, as Redis does in the C locale.
 
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 
 use bytes::Bytes;
 
@@ -54,6 +55,25 @@ impl Database<'_> {
             }
         }
         Ok(given)
+    }
+
+    /// The other keys that a sort would look at: those that its patterns come to.
+    pub fn sort_keys(
+        &mut self,
+        key: &[u8],
+        query: &SortQuery<'_>,
+    ) -> Result<BTreeSet<Vec<u8>>, KeyError> {
+        let patterns =
+            || query.by.iter().chain(&query.get).filter(|pattern| pattern.contains(&b'*'));
+        if patterns().next().is_none() {
+            return Ok(BTreeSet::new());
+        }
+        let (elements, _) = self.elements_to_sort(key, false)?;
+        let named = |pattern: &&[u8], element| named(pattern, element).map(|(key, _)| key);
+        let keys = elements
+            .iter()
+            .flat_map(|element| patterns().filter_map(move |pattern| named(pattern, element)));
+        Ok(keys.collect())
     }
 
     /// Stores elements in order as a list; says how many (`SORT … STORE`).
@@ -149,17 +169,21 @@ impl Database<'_> {
         if pattern == b"#" {
             return Some(element.clone());
         }
-        let star = pattern.iter().position(|byte| *byte == b'*')?;
-        let after = &pattern[star + 1..];
-        let arrow = after.windows(2).position(|pair| pair == b"->");
-        let field = arrow.map(|at| (&after[..at], &after[at + 2..])).filter(|(_, f)| !f.is_empty());
-        let (after, field) = field.map_or((after, None), |(after, field)| (after, Some(field)));
-        let key = [&pattern[..star], &element[..], after].concat();
-        match field {
-            Some(field) => self.get_field(&key, field).ok().flatten(),
-            None => self.get(&key).ok().flatten(),
+        match named(pattern, element)? {
+            (key, Some(field)) => self.get_field(&key, field).ok().flatten(),
+            (key, None) => self.get(&key).ok().flatten(),
         }
     }
+}
+
+/// The key that a pattern comes to for an element, and the field of it.
+fn named<'a>(pattern: &'a [u8], element: &[u8]) -> Option<(Vec<u8>, Option<&'a [u8]>)> {
+    let star = pattern.iter().position(|byte| *byte == b'*')?;
+    let after = &pattern[star + 1..];
+    let arrow = after.windows(2).position(|pair| pair == b"->");
+    let field = arrow.map(|at| (&after[..at], &after[at + 2..])).filter(|(_, f)| !f.is_empty());
+    let (after, field) = field.map_or((after, None), |(after, field)| (after, Some(field)));
+    Some(([&pattern[..star], element, after].concat(), field))
 }
 
 /// Elements of the same weight are told apart by their bytes, so that the order is always the same.
@@ -178,6 +202,25 @@ mod tests {
         given
             .map(|item| item.map_or("-".into(), |item| String::from_utf8_lossy(&item).into_owned()))
             .collect()
+    }
+
+    #[test]
+    fn the_keys_that_a_sort_looks_at_are_known_before() {
+        let mut keyspace = Keyspace::new(1);
+        let mut db = first(&mut keyspace);
+        db.push(b"l", crate::End::Right, &[b"1", b"2", b"1"], false).unwrap();
+        let query = SortQuery {
+            by: Some(b"w_*"),
+            get: vec![b"#", b"h_*->name", b"plain"],
+            ..SortQuery::default()
+        };
+        let keys = db.sort_keys(b"l", &query).unwrap();
+        let expected: BTreeSet<Vec<u8>> =
+            [b"w_1", b"w_2", b"h_1", b"h_2"].map(|key| key.to_vec()).into();
+        assert_eq!(keys, expected);
+        assert!(db.sort_keys(b"nothing", &query).unwrap().is_empty());
+        let plain = SortQuery { by: Some(b"nosort"), ..SortQuery::default() };
+        assert!(db.sort_keys(b"l", &plain).unwrap().is_empty());
     }
 
     #[test]

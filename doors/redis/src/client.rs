@@ -5,6 +5,7 @@ use std::sync::Arc;
 use posthouse_broker::Publisher;
 use posthouse_keyspace::{DatabaseIndex, Keyspace, Watch};
 
+use crate::access::Identity;
 use crate::codec::Protocol;
 use crate::registry::Handle;
 use crate::server::Server;
@@ -15,6 +16,8 @@ use crate::table::Queued;
 pub(crate) struct Client {
     /// What other clients may see of it, and tell it.
     pub(crate) handle: Arc<Handle>,
+    /// Who it is, after `AUTH`.
+    pub(crate) identity: Identity,
     /// The version of the protocol, after `HELLO`.
     pub(crate) protocol: Protocol,
     /// The database, after `SELECT`.
@@ -56,6 +59,7 @@ impl Client {
     pub(crate) fn new(handle: Arc<Handle>) -> Client {
         Client {
             handle,
+            identity: Identity::default(),
             protocol: Protocol::default(),
             db: DatabaseIndex::default(),
             replies: Replies::On,
@@ -74,7 +78,8 @@ impl Client {
 
     /// By which it publishes, so that what it publishes stays in order.
     pub(crate) fn publisher(&mut self, server: &Server) -> Arc<Publisher> {
-        let make = || Arc::new(server.broker.publisher(&server.principal));
+        let principal = self.identity.principal().clone();
+        let make = || Arc::new(server.broker.publisher(&principal));
         Arc::clone(self.publisher.get_or_insert_with(make))
     }
 
@@ -83,6 +88,15 @@ impl Client {
         if let Some(publisher) = &self.publisher {
             publisher.wake();
         }
+    }
+
+    /// Is somebody else from now on, or somebody at last.
+    pub(crate) fn become_known(&mut self, change: impl FnOnce(&mut Identity)) {
+        change(&mut self.identity);
+        // What it publishes is published as whoever it is.
+        self.publisher = None;
+        let user = self.identity.user().to_owned();
+        self.handle.describe(|shown| shown.user = user);
     }
 
     /// Watches nothing any more.
@@ -105,6 +119,7 @@ impl Client {
         self.replies = Replies::On;
         self.end_transaction();
         self.subscriptions.clear();
+        self.become_known(|identity| *identity = Identity::default());
         self.show_subscriptions();
         self.handle.describe(|shown| {
             shown.name.clear();

@@ -29,6 +29,7 @@ use tokio_util::io::poll_read_buf;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use crate::access::{LoggingIn, log_in_by_certificate, shows_message};
 use crate::client::Client;
 use crate::codec::{ProtocolError, Reply, RequestLimits, Requests};
 use crate::commands;
@@ -51,6 +52,8 @@ const WRITE_BYTES: usize = 256 * 1024;
 enum ConnectionError {
     #[error("killed by another client")]
     Killed,
+    #[error("the login has ended")]
+    LoginEnded,
     #[error("{0} bytes of replies were not read")]
     Unread(usize),
     #[error("{0} bytes of messages were not read")]
@@ -61,10 +64,14 @@ enum ConnectionError {
 
 /// Serves one client until it goes away, breaks the protocol, or the node drains.
 pub(crate) async fn run(accepted: Accepted, server: Arc<Server>) {
-    let Accepted { stream, peer, shutdown, .. } = accepted;
+    let Accepted { stream, peer, tls, shutdown, .. } = accepted;
     let local = stream.local_addr().unwrap_or(server.address);
     let member = server.clients.join(peer, local);
     let mut connection = Connection::new(stream, &member, server);
+    if let Some(certificate) = tls.and_then(|tls| tls.certificate) {
+        let Connection { server, client, .. } = &mut connection;
+        log_in_by_certificate(server, client, &certificate.subject).await;
+    }
     match connection.drive(&shutdown).await {
         Ok(()) => debug!(%peer, "connection closed"),
         Err(ConnectionError::Unread(bytes)) => {
@@ -120,21 +127,19 @@ enum Answer {
 enum Running {
     Later(BoxFuture<'static, Reply>),
     Executing(Execution),
+    LoggingIn(LoggingIn),
     Blocked { blocked: Blocked, until: Option<Pin<Box<Sleep>>> },
 }
 
 impl Connection {
     fn new(stream: Stream, member: &Member, server: Arc<Server>) -> Connection {
-        let limits = RequestLimits {
-            argument_bytes_max: server.parameters.argument_bytes_max.load(Ordering::Relaxed),
-            request_bytes_max: server.parameters.request_bytes_max.load(Ordering::Relaxed),
-        };
+        let client = Client::new(Arc::clone(&member.handle));
         Connection {
             stream,
             is_flushed: true,
-            client: Client::new(Arc::clone(&member.handle)),
+            requests: Requests::new(request_limits(&server, &client)),
+            client,
             server,
-            requests: Requests::new(limits),
             output: Output::default(),
             waiting: VecDeque::new(),
             running: None,
@@ -157,6 +162,9 @@ impl Connection {
                 self.drain();
             }
             self.client.handle.register(cx.waker());
+            if self.client.identity.poll_ended(cx).is_ready() {
+                return Poll::Ready(Err(ConnectionError::LoginEnded));
+            }
             self.poll(cx)
         })
         .await
@@ -223,6 +231,9 @@ impl Connection {
     fn begin_requests(&mut self, cx: &mut Context<'_>) -> bool {
         let mut moved = false;
         let mut now = self.server.broker.clock().now();
+        if self.server.guarded {
+            self.requests.set_limits(request_limits(&self.server, &self.client));
+        }
         while self.running.is_none()
             && !self.client.quits
             && self.output.len() < WRITE_BYTES
@@ -295,6 +306,7 @@ impl Connection {
                 self.running = Some(Running::Blocked { blocked, until });
             }
             Outcome::Executing(execution) => self.running = Some(Running::Executing(execution)),
+            Outcome::LoggingIn(login) => self.running = Some(Running::LoggingIn(login)),
             // Dispatch has run it.
             Outcome::Execute(_) => self.answer(Answer::Ready(Reply::Null)),
         }
@@ -369,6 +381,7 @@ impl Connection {
                 };
                 execution.poll(&mut call, cx)
             }
+            Some(Running::LoggingIn(login)) => login.poll(&self.server, &mut self.client, cx),
             Some(Running::Blocked { blocked, until }) => {
                 let woken = self.client.handle.take_unblock();
                 let waiter = (&*self.server.keys, self.client.handle.id);
@@ -402,11 +415,14 @@ impl Connection {
     }
 
     fn poll_messages(&mut self, cx: &mut Context<'_>) -> Result<bool, ConnectionError> {
-        let client = &mut self.client;
+        let (server, client) = (&self.server, &mut self.client);
         let queued = client.subscriptions.queued_bytes();
+        let shows = |channel: &[u8], payload: &[u8]| {
+            !server.guarded || shows_message(server, client.identity.principal(), channel, payload)
+        };
         let count = client
             .subscriptions
-            .poll_messages(cx, client.protocol, &mut self.output)
+            .poll_messages(cx, client.protocol, shows, &mut self.output)
             .map_err(|_| ConnectionError::SlowSubscriber(queued))?;
         self.poll_slow(cx)?;
         self.server.metrics.delivered.increment(u64::try_from(count).unwrap_or(u64::MAX));
@@ -447,7 +463,7 @@ impl Connection {
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Result<bool, ConnectionError> {
         let full = self.held.is_some() || self.running.is_some();
-        let limit = self.server.parameters.request_bytes_max.load(Ordering::Relaxed);
+        let limit = request_limits(&self.server, &self.client).request_bytes_max;
         // Answers that wait for the disk come without the client, so it may wait for them.
         let disk_behind = self.waiting.len() >= WAITING_MAX;
         if self.input_ended
@@ -518,6 +534,18 @@ impl Connection {
         if self.running.is_none() {
             self.client.quits = true;
         }
+    }
+}
+
+/// What requests may be: those of a client that has not logged in need not be large.
+fn request_limits(server: &Server, client: &Client) -> RequestLimits {
+    if server.guarded && !client.identity.is_known() {
+        return RequestLimits::BEFORE_LOGIN;
+    }
+    let parameters = &server.parameters;
+    RequestLimits {
+        argument_bytes_max: parameters.argument_bytes_max.load(Ordering::Relaxed),
+        request_bytes_max: parameters.request_bytes_max.load(Ordering::Relaxed),
     }
 }
 

@@ -3,8 +3,8 @@
 //! The only place that chooses an error's code, its first word: clients tell errors apart by it.
 
 use posthouse_broker::{
-    AlterTopicError, AppendFailure, CreateTopicError, LookupError, PublishError, QueueError,
-    SubscribeError,
+    AccessError, AlterTopicError, AppendFailure, CreateTopicError, LookupError, PublishError,
+    QueueError, SubscribeError,
 };
 use posthouse_keyspace::KeyError;
 use posthouse_log::{DurabilityError, ReadError};
@@ -49,6 +49,16 @@ pub(crate) enum CommandError {
         "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE."
     )]
     Busy,
+    #[error("NOAUTH Authentication required.")]
+    NotAuthenticated,
+    #[error("WRONGPASS invalid username-password pair or user is disabled.")]
+    WrongPassword,
+    #[error("NOPERM this user has no permissions to run the '{0}' command")]
+    NoCommand(String),
+    #[error("NOPERM this user has no permissions to access one of the keys used as arguments")]
+    NoKey,
+    #[error("NOPERM this user has no permissions to access one of the channels used as arguments")]
+    NoChannel,
     /// A group of a stream is not there; who knows the names words it.
     #[error("NOGROUP No such consumer group")]
     NoGroup,
@@ -143,7 +153,7 @@ impl From<LookupError> for CommandError {
             | LookupError::UnknownPartition { .. } => CommandError::NoSuchKey,
             LookupError::Opening { .. } => CommandError::Said(format!("LOADING {text}")),
             LookupError::Failed { .. } => CommandError::Storage(text),
-            LookupError::Denied(_) => CommandError::Said(format!("NOPERM {text}")),
+            LookupError::Denied(_) => CommandError::NoKey,
         }
     }
 }
@@ -164,10 +174,13 @@ impl From<AppendFailure> for CommandError {
 
 impl From<PublishError> for CommandError {
     fn from(error: PublishError) -> CommandError {
-        let text = chain(&error);
         match error {
-            PublishError::Append(error) => error.into(),
-            PublishError::Denied(_) => CommandError::Said(format!("NOPERM {text}")),
+            PublishError::Append(error) => match error.into() {
+                // The channel is a topic.
+                CommandError::NoKey => CommandError::NoChannel,
+                error => error,
+            },
+            PublishError::Denied(_) => CommandError::NoChannel,
         }
     }
 }
@@ -176,10 +189,32 @@ impl From<SubscribeError> for CommandError {
     fn from(error: SubscribeError) -> CommandError {
         let text = chain(&error);
         match error {
-            SubscribeError::Denied(_) => CommandError::Said(format!("NOPERM {text}")),
+            SubscribeError::Denied(_) => CommandError::NoChannel,
             SubscribeError::PatternTooLong { .. }
             | SubscribeError::TooMany { .. }
             | SubscribeError::Stopped => CommandError::Said(format!("ERR {text}")),
+        }
+    }
+}
+
+impl From<AccessError> for CommandError {
+    fn from(error: AccessError) -> CommandError {
+        let text = chain(&error);
+        match error {
+            AccessError::UserExists(_)
+            | AccessError::UnknownUser(_)
+            | AccessError::UnknownToken(_)
+            | AccessError::Name(_)
+            | AccessError::Password(_)
+            | AccessError::Taken { .. }
+            | AccessError::CurveKey { .. }
+            | AccessError::TooMany { .. }
+            | AccessError::TooLong { .. }
+            | AccessError::LastSuperuser(_)
+            | AccessError::Expired => CommandError::Said(format!("ERR {text}")),
+            AccessError::Superuser => CommandError::Said(format!("NOPERM {text}")),
+            AccessError::Catalog(_) => CommandError::Storage(text),
+            AccessError::Denied(_) => CommandError::NoCommand("acl".to_owned()),
         }
     }
 }
@@ -197,7 +232,7 @@ impl From<CreateTopicError> for CommandError {
             CreateTopicError::Storage(_) | CreateTopicError::Catalog(_) => {
                 CommandError::Storage(text)
             }
-            CreateTopicError::Denied(_) => CommandError::Said(format!("NOPERM {text}")),
+            CreateTopicError::Denied(_) => CommandError::NoKey,
         }
     }
 }

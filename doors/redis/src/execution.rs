@@ -7,12 +7,13 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{self, Poll};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::sync::OwnedRwLockWriteGuard;
 
+use crate::access::{Context, check};
 use crate::codec::Reply;
 use crate::commands;
 use crate::errors::CommandError;
@@ -56,7 +57,7 @@ impl Execution {
     }
 
     /// Goes on as far as it can; gives the answers when all are there.
-    pub(crate) fn poll(&mut self, call: &mut Call<'_>, cx: &mut Context<'_>) -> Poll<Reply> {
+    pub(crate) fn poll(&mut self, call: &mut Call<'_>, cx: &mut task::Context<'_>) -> Poll<Reply> {
         call.in_transaction = true;
         if let Turn::Awaited(turn) = &mut self.turn {
             let Poll::Ready(guard) = turn.poll_unpin(cx) else { return Poll::Pending };
@@ -88,15 +89,17 @@ impl Execution {
                 self.let_go(call);
             }
             let Some(command) = self.queued.pop_front() else { break };
-            let begun = match commands::run(call, command.spec, &command.arguments) {
+            let begun = match begin(call, &command) {
                 Outcome::Reply(reply) => Begun::Answered(reply),
                 Outcome::Replies(replies) => Begun::Answered(Reply::Array(replies)),
                 Outcome::Accepted(future) => Begun::Accepted(future),
                 Outcome::Later(future) => Begun::Awaited(future),
                 Outcome::Blocked(blocked) => Begun::Answered(blocked.on_timeout),
-                Outcome::Silent | Outcome::Execute(_) | Outcome::Executing(_) => {
-                    Begun::Answered(Reply::Null)
-                }
+                // Refused inside of `MULTI`.
+                Outcome::Silent
+                | Outcome::Execute(_)
+                | Outcome::Executing(_)
+                | Outcome::LoggingIn(_) => Begun::Answered(Reply::Null),
             };
             self.begun.push_back(begun);
         }
@@ -123,7 +126,7 @@ impl Execution {
     }
 
     /// Ready when everything that was begun is done.
-    fn poll_begun(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), CommandError>> {
+    fn poll_begun(&mut self, cx: &mut task::Context<'_>) -> Poll<Result<(), CommandError>> {
         while let Some(first) = self.begun.front_mut() {
             let answer = match first {
                 Begun::Answered(reply) => Some(std::mem::replace(reply, Reply::Null)),
@@ -142,6 +145,17 @@ impl Execution {
         }
         Poll::Ready(Ok(()))
     }
+}
+
+/// Runs a command, if it is still allowed.
+fn begin(call: &mut Call<'_>, command: &Queued) -> Outcome {
+    let Queued { spec, arguments } = command;
+    if call.server.guarded
+        && let Err(refusal) = check(call, spec, arguments, Context::Transaction)
+    {
+        return Outcome::Reply(refusal.at_exec().into());
+    }
+    commands::run(call, spec, arguments)
 }
 
 /// Whether a command works on entries of streams, or may have to read them.

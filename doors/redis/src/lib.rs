@@ -2,8 +2,9 @@
 //!
 //! `codec/` turns bytes into requests and replies into bytes, `table.rs` says what a command is,
 //! `commands/` has a file for each family of them, `client.rs` is what a connection remembers,
-//! `errors.rs` chooses Redis's codes, and `connection.rs` is the one loop that does I/O.
+//! `errors.rs` chooses Redis's codes, `access/` knows who a client is and what it may do, and `connection.rs` is the one loop that does I/O.
 
+mod access;
 mod client;
 mod codec;
 mod commands;

@@ -92,7 +92,7 @@ impl Notifications {
     pub(crate) fn new(broker: &Broker) -> Notifications {
         Notifications {
             classes: AtomicU16::new(0),
-            publisher: Arc::new(broker.publisher(&Principal::anonymous())),
+            publisher: Arc::new(broker.publisher(&Principal::node())),
             clock: Arc::clone(broker.clock()),
         }
     }

@@ -13,6 +13,8 @@ use bytes::Bytes;
 use futures::task::AtomicWaker;
 use parking_lot::Mutex;
 
+use crate::access::DEFAULT_USER;
+
 /// All clients of the door.
 #[derive(Default)]
 pub(crate) struct Registry {
@@ -49,6 +51,7 @@ pub(crate) struct Handle {
 #[derive(Clone, Debug)]
 pub(crate) struct Shown {
     pub(crate) name: Bytes,
+    pub(crate) user: String,
     pub(crate) library: Bytes,
     pub(crate) library_version: Bytes,
     pub(crate) db: u8,
@@ -86,6 +89,7 @@ impl Registry {
         let now = Instant::now();
         let shown = Shown {
             name: Bytes::new(),
+            user: DEFAULT_USER.to_owned(),
             library: Bytes::new(),
             library_version: Bytes::new(),
             db: 0,

@@ -9,6 +9,7 @@ use posthouse_broker::Broker;
 use posthouse_types::Principal;
 
 use crate::RedisConfig;
+use crate::access::AclLog;
 use crate::commands::scripts::Scripts;
 use crate::commands::scripts_running::RunningScript;
 use crate::keys::Keys;
@@ -25,8 +26,11 @@ pub(crate) const REDIS_VERSION: &str = "7.0.15";
 /// The door.
 pub(crate) struct Server {
     pub(crate) broker: Arc<Broker>,
-    /// On whose behalf the broker is called: nobody is asked who they are yet.
-    pub(crate) principal: Principal,
+    /// As which the door looks after what it keeps.
+    pub(crate) node: Principal,
+    /// Whether clients have to log in, and may do only what rules allow.
+    pub(crate) guarded: bool,
+    pub(crate) acl_log: AclLog,
     pub(crate) config: RedisConfig,
     pub(crate) address: SocketAddr,
     pub(crate) parameters: Parameters,
@@ -52,8 +56,10 @@ impl Server {
         let started = broker.clock().now();
         let running_script = Arc::new(RunningScript::new(Arc::clone(broker.clock())));
         Arc::new(Server {
+            node: Principal::node(),
+            guarded: broker.authentication_required(),
             broker,
-            principal: Principal::anonymous(),
+            acl_log: AclLog::default(),
             parameters: Parameters::new(&config),
             keys,
             scripts: Mutex::default(),

@@ -122,7 +122,8 @@ impl Subscriptions {
         self.subscriber.as_ref().map_or(0, |subscriber| subscriber.queued().1)
     }
 
-    /// Writes messages that have come; gives how many.
+    /// Writes messages that have come, but for those that `shows` hides by their channel and payload;
+    /// gives how many came.
     ///
     /// # Errors
     /// [`SubscriberEnded`]: the client fell behind the hard limit.
@@ -130,6 +131,7 @@ impl Subscriptions {
         &mut self,
         cx: &mut Context<'_>,
         protocol: Protocol,
+        shows: impl Fn(&[u8], &[u8]) -> bool,
         out: &mut Output,
     ) -> Result<usize, SubscriberEnded> {
         let mut count = 0;
@@ -140,6 +142,9 @@ impl Subscriptions {
                 Poll::Ready(taken) => count += taken?,
             }
             for delivery in self.taken.drain(..) {
+                if !shows(&delivery.event.channel, payload(&delivery.event)) {
+                    continue;
+                }
                 write(&delivery, protocol, (&self.channels, &self.shard_channels), out);
             }
         }

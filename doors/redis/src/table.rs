@@ -12,6 +12,7 @@ use futures::future::BoxFuture;
 use posthouse_keyspace::Database;
 use tokio::sync::oneshot;
 
+use crate::access::LoggingIn;
 use crate::client::Client;
 use crate::codec::Reply;
 use crate::commands;
@@ -24,6 +25,7 @@ use crate::server::Server;
 static FAMILIES: &[&[CommandSpec]] = &[
     commands::connection::COMMANDS,
     commands::client::COMMANDS,
+    commands::acl::COMMANDS,
     commands::command::COMMANDS,
     commands::config::COMMANDS,
     commands::info::COMMANDS,
@@ -92,6 +94,8 @@ pub(crate) enum Outcome {
     Blocked(Blocked),
     /// `EXEC`: these run in order, and are answered together.
     Execute(Vec<Queued>),
+    /// A login that is checked first; the client's next command waits for it.
+    LoggingIn(LoggingIn),
     /// A transaction that has begun and waits for a log.
     Executing(Execution),
 }

@@ -41,6 +41,12 @@ pub(crate) struct RequestLimits {
     pub(crate) request_bytes_max: usize,
 }
 
+impl RequestLimits {
+    /// Of a client that has not logged in: a name and a password, or a token.
+    pub(crate) const BEFORE_LOGIN: RequestLimits =
+        RequestLimits { argument_bytes_max: 16 * 1024, request_bytes_max: 64 * 1024 };
+}
+
 /// What a client sent is not the protocol. The connection ends after it has been told.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ProtocolError {
@@ -97,6 +103,11 @@ impl Requests {
             state: State::Start,
             arguments: Vec::new(),
         }
+    }
+
+    /// Has requests from the next on keep to other limits.
+    pub(crate) fn set_limits(&mut self, limits: RequestLimits) {
+        self.limits = limits;
     }
 
     /// The buffer to read into, with room.

@@ -275,7 +275,7 @@ struct Victims {
     peer: Option<SocketAddr>,
     local: Option<SocketAddr>,
     kind: Option<Kind>,
-    user_unknown: bool,
+    user: Option<String>,
     spare_self: bool,
 }
 
@@ -329,7 +329,7 @@ impl Victims {
             } else if is(option, "type") {
                 victims.kind = Some(Kind::parse(value)?);
             } else if is(option, "user") {
-                victims.user_unknown = &value[..] != b"default";
+                victims.user = Some(text(value));
             } else if is(option, "skipme") {
                 victims.spare_self = match value {
                     value if is(value, "yes") => true,
@@ -344,7 +344,7 @@ impl Victims {
     }
 
     fn include(&self, client: &Handle) -> bool {
-        !self.user_unknown
+        self.user.as_ref().is_none_or(|user| *user == client.shown().user)
             && self.id.is_none_or(|id| id == client.id)
             && self.peer.is_none_or(|peer| peer == client.peer)
             && self.local.is_none_or(|local| local == client.local)
@@ -357,7 +357,7 @@ fn id_range() -> CommandError {
 }
 
 /// A client as `CLIENT LIST` shows it.
-fn line(client: &Handle, now: Instant) -> String {
+pub(crate) fn line(client: &Handle, now: Instant) -> String {
     let shown = client.shown();
     let lossy = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
     let seconds = |since: Instant| now.saturating_duration_since(since).as_secs();
@@ -380,7 +380,7 @@ fn line(client: &Handle, now: Instant) -> String {
     format!(
         "id={} addr={} laddr={} fd=0 name={} age={} idle={} flags={flags} db={} sub={} psub={} ssub={} multi={} \
          qbuf={} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem={} tot-mem={} events=r cmd={} \
-         user=default redir=-1 resp={} lib-name={} lib-ver={}",
+         user={} redir=-1 resp={} lib-name={} lib-ver={}",
         client.id,
         client.peer,
         client.local,
@@ -396,6 +396,7 @@ fn line(client: &Handle, now: Instant) -> String {
         client.unwritten.load(Ordering::Relaxed),
         client.buffered.load(Ordering::Relaxed) + client.unwritten.load(Ordering::Relaxed),
         shown.last_command,
+        shown.user,
         shown.protocol,
         lossy(&shown.library),
         lossy(&shown.library_version),

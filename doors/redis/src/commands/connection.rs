@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use posthouse_keyspace::DatabaseIndex;
 
+use crate::access::{DEFAULT_USER, Then, log_in};
+use crate::client::Client;
 use crate::codec::{Protocol, Reply, parse_integer};
 use crate::commands::{client, integer, is};
 use crate::errors::CommandError;
@@ -12,12 +14,14 @@ use crate::table::{Call, CommandSpec, Flags, Handler, Outcome};
 const GROUP: &str = "connection";
 
 pub(crate) const COMMANDS: &[CommandSpec] = &[
-    CommandSpec::new("hello", -1, GROUP, Handler::Now(hello))
+    CommandSpec::new("hello", -1, GROUP, Handler::Begin(hello))
         .flag(Flags::FAST)
+        .flag(Flags::NO_MULTI)
         .flag(Flags::NO_SCRIPT)
         .about("6.0.0", "Handshakes with the server and chooses the version of the protocol."),
-    CommandSpec::new("auth", -2, GROUP, Handler::Now(auth))
+    CommandSpec::new("auth", -2, GROUP, Handler::Begin(auth))
         .flag(Flags::FAST)
+        .flag(Flags::NO_MULTI)
         .flag(Flags::NO_SCRIPT)
         .about("1.0.0", "Authenticates the connection."),
     CommandSpec::new("ping", -1, GROUP, Handler::Now(ping))
@@ -48,7 +52,7 @@ pub(crate) const COMMANDS: &[CommandSpec] = &[
         .about("6.2.0", "Resets the connection."),
 ];
 
-fn hello(call: &mut Call<'_>, arguments: &[Bytes]) -> Result<Reply, CommandError> {
+fn hello(call: &mut Call<'_>, arguments: &[Bytes]) -> Result<Outcome, CommandError> {
     let mut protocol = call.client.protocol;
     if let Some(version) = arguments.get(1) {
         let version = parse_integer(version).ok_or_else(|| {
@@ -60,12 +64,12 @@ fn hello(call: &mut Call<'_>, arguments: &[Bytes]) -> Result<Reply, CommandError
             _ => return Err(CommandError::Protocol),
         };
     }
-    let mut name = None;
+    let (mut name, mut login) = (None, None);
     let mut rest = arguments.get(2..).unwrap_or_default();
     while let Some((option, values)) = rest.split_first() {
         rest = match values {
-            [user, _, rest @ ..] if is(option, "auth") => {
-                check_user(user)?;
+            [user, password, rest @ ..] if is(option, "auth") => {
+                login = Some((user, password));
                 rest
             }
             [given, rest @ ..] if is(option, "setname") => {
@@ -79,23 +83,35 @@ fn hello(call: &mut Call<'_>, arguments: &[Bytes]) -> Result<Reply, CommandError
             }
         };
     }
-    call.client.protocol = protocol;
-    call.client.handle.describe(|shown| {
+    match login {
+        Some((user, password)) if call.server.guarded => {
+            Ok(log_in(call, Some(user), password, Then::Greet { protocol, name }))
+        }
+        Some((user, _)) if &user[..] != DEFAULT_USER.as_bytes() => Err(CommandError::WrongPassword),
+        None if call.server.guarded && !call.client.identity.is_known() => {
+            Err(CommandError::said(HELLO_WITHOUT_AUTH))
+        }
+        _ => Ok(Outcome::Reply(greet(call.client, protocol, name))),
+    }
+}
+
+const HELLO_WITHOUT_AUTH: &str = "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time";
+
+/// Does what `HELLO` asks for, and answers it.
+pub(crate) fn greet(client: &mut Client, protocol: Protocol, name: Option<Bytes>) -> Reply {
+    client.protocol = protocol;
+    client.handle.describe(|shown| {
         shown.protocol = protocol.number();
         if let Some(name) = name {
             shown.name = name;
         }
     });
-    Ok(greeting(call))
-}
-
-fn greeting(call: &Call<'_>) -> Reply {
-    let id = i64::try_from(call.client.handle.id).unwrap_or(i64::MAX);
+    let id = i64::try_from(client.handle.id).unwrap_or(i64::MAX);
     let pair = |name, value| (Reply::text(name), value);
     Reply::Map(vec![
         pair("server", Reply::text("redis")),
         pair("version", Reply::text(REDIS_VERSION)),
-        pair("proto", Reply::Integer(call.client.protocol.number())),
+        pair("proto", Reply::Integer(protocol.number())),
         pair("id", Reply::Integer(id)),
         pair("mode", Reply::text("standalone")),
         pair("role", Reply::text("master")),
@@ -103,25 +119,20 @@ fn greeting(call: &Call<'_>) -> Reply {
     ])
 }
 
-/// There are no passwords, as in a Redis whose default user has none.
-fn auth(_: &mut Call<'_>, arguments: &[Bytes]) -> Result<Reply, CommandError> {
+/// Without authentication there are no passwords, as in a Redis whose default user has none.
+fn auth(call: &mut Call<'_>, arguments: &[Bytes]) -> Result<Outcome, CommandError> {
     match arguments {
+        [_, secret] if call.server.guarded => Ok(log_in(call, None, secret, Then::Agree)),
+        [_, user, secret] if call.server.guarded => {
+            Ok(log_in(call, Some(user), secret, Then::Agree))
+        }
         [_, _] => Err(CommandError::said(
             "ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?",
         )),
-        [_, user, _] => {
-            check_user(user)?;
-            Ok(Reply::OK)
-        }
+        [_, user, _] if &user[..] != DEFAULT_USER.as_bytes() => Err(CommandError::WrongPassword),
+        [_, _, _] => Ok(Outcome::Reply(Reply::OK)),
         _ => Err(CommandError::Syntax),
     }
-}
-
-fn check_user(user: &[u8]) -> Result<(), CommandError> {
-    if user == b"default" {
-        return Ok(());
-    }
-    Err(CommandError::said("WRONGPASS invalid username-password pair or user is disabled."))
 }
 
 fn ping(call: &mut Call<'_>, arguments: &[Bytes]) -> Result<Reply, CommandError> {

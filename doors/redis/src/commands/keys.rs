@@ -1,13 +1,12 @@
 //! What can be done with any key, and with whole databases.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use posthouse_keyspace::{DatabaseIndex, ExpireCondition, KeyError, Kind, TimeToLive};
 
 use super::keys_arguments::{bulk_or_null, bulks, read, scan_filter, scanned, write, yes};
 use super::streams::later;
 use super::strings::Unit;
+use crate::access::{sees_all_keys, shows_key};
 use crate::codec::Reply;
 use crate::commands::{integer, is, text};
 use crate::errors::CommandError;
@@ -140,7 +139,10 @@ pub(crate) const COMMANDS: &[CommandSpec] = &[
         GROUP,
         Flags::READONLY,
         ("1.0.0", "Returns all keys that match a pattern."),
-        |call, args| Ok(bulks(call.database().keys_matching(&args[1]))),
+        |call, args| {
+            let found = call.database().keys_matching(&args[1]);
+            Ok(bulks(shown(call, found)))
+        },
     ),
     anywhere(
         "scan",
@@ -156,7 +158,7 @@ pub(crate) const COMMANDS: &[CommandSpec] = &[
         GROUP,
         Flags::READONLY,
         ("1.0.0", "Returns a random key."),
-        |call, _| Ok(bulk_or_null(call.database().random_key())),
+        |call, _| Ok(bulk_or_null(random_key(call))),
     ),
     anywhere(
         "dbsize",
@@ -164,7 +166,13 @@ pub(crate) const COMMANDS: &[CommandSpec] = &[
         "server",
         Flags::READONLY,
         ("1.0.0", "Returns the number of keys."),
-        |call, _| Ok(Reply::count(call.database().len())),
+        |call, _| {
+            if sees_all_keys(call) {
+                return Ok(Reply::count(call.database().len()));
+            }
+            let all = call.database().keys_matching(b"*");
+            Ok(Reply::count(shown(call, all).len()))
+        },
     )
     .flag(Flags::FAST),
     anywhere(
@@ -299,7 +307,7 @@ fn copy(call: &mut Call<'_>, args: &[Bytes]) -> Result<Outcome, CommandError> {
     if copied != Err(KeyError::IsStream) && !foreign {
         return Ok(Outcome::Reply(yes(copied?)));
     }
-    let (server, db) = (Arc::clone(call.server), call.client.db);
+    let (server, db) = (call.asker(), call.client.db);
     let from = StreamKey { db, key: args[1].clone() };
     let to = StreamKey { db: database, key: args[2].clone() };
     Ok(later(async move { copy_stream(&server, &from, &to, replace).await.map(yes) }))
@@ -334,7 +342,32 @@ fn scan(call: &mut Call<'_>, args: &[Bytes]) -> Answer {
         // No key is of a type that there is not.
         found.items.clear();
     }
+    found.items = shown(call, found.items);
     Ok(scanned(found, |key| [Reply::Bulk(key)]))
+}
+
+/// Those of the keys that the client may know of.
+fn shown(call: &mut Call<'_>, mut keys: Vec<Bytes>) -> Vec<Bytes> {
+    if !sees_all_keys(call) {
+        keys.retain(|key| shows_key(call, key));
+    }
+    keys
+}
+
+/// One of the keys that the client may know of, by luck while there are many of them.
+fn random_key(call: &mut Call<'_>) -> Option<Bytes> {
+    const TRIES: usize = 100;
+    if sees_all_keys(call) {
+        return call.database().random_key();
+    }
+    for _ in 0..TRIES {
+        let key = call.database().random_key()?;
+        if shows_key(call, &key) {
+            return Some(key);
+        }
+    }
+    let all = call.database().keys_matching(b"*");
+    shown(call, all).into_iter().next()
 }
 
 fn kind(name: &[u8]) -> Option<Kind> {

@@ -1,5 +1,7 @@
 //! Commands, a file for each family, and what is checked before one is run.
 
+pub(crate) mod acl;
+mod acl_rules;
 pub(crate) mod bits;
 pub(crate) mod client;
 pub(crate) mod command;
@@ -43,6 +45,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::access::{Context as Access, check as check_access, check_authenticated};
 use crate::codec::Reply;
 use crate::errors::CommandError;
 use crate::execution::Execution;
@@ -169,7 +172,7 @@ fn run_handler(call: &mut Call<'_>, spec: &CommandSpec, arguments: &[Bytes]) -> 
 }
 
 fn check(
-    call: &Call<'_>,
+    call: &mut Call<'_>,
     entry: Option<Entry>,
     arguments: &[Bytes],
 ) -> Result<Entry, CommandError> {
@@ -177,6 +180,19 @@ fn check(
     let spec = entry.spec;
     if !spec.takes(arguments.len()) {
         return Err(CommandError::Arity(spec.name.to_owned()));
+    }
+    if call.server.guarded {
+        check_authenticated(call, spec)?;
+    }
+    // Before anything that wants the keys.
+    if call.server.running_script.is_slow(call.now) && !during_a_script(spec, arguments) {
+        return Err(CommandError::Busy);
+    }
+    if call.server.guarded {
+        let transaction = call.client.transaction.is_some();
+        let context = if transaction { Access::Transaction } else { Access::TopLevel };
+        check_access(call, spec, arguments, context)
+            .map_err(|refusal| refusal.at_once(spec, arguments))?;
     }
     if call.client.is_restricted() && !spec.flags.has(Flags::SUBSCRIBED) {
         return Err(CommandError::Said(format!(
@@ -186,9 +202,6 @@ fn check(
     }
     if call.client.transaction.is_some() && spec.flags.has(Flags::NO_MULTI) {
         return Err(CommandError::said("ERR Command not allowed inside a transaction"));
-    }
-    if call.server.running_script.is_slow(call.now) && !during_a_script(spec, arguments) {
-        return Err(CommandError::Busy);
     }
     call.server.check_memory(spec)?;
     Ok(entry)
@@ -212,7 +225,12 @@ fn refused(call: &Call<'_>, index: Option<usize>, error: CommandError) -> Reply 
 fn note(call: &Call<'_>, entry: Entry, arguments: &[Bytes], took: Duration) {
     let server = call.server;
     server.statistics.ran(entry.index, took);
-    server.slowlog.note(took, server.broker.clock(), arguments, &call.client.handle);
+    let shown = match entry.spec.name {
+        // What follows may be a password.
+        "acl" | "auth" | "hello" => &arguments[..1],
+        _ => arguments,
+    };
+    server.slowlog.note(took, server.broker.clock(), shown, &call.client.handle);
     call.client.handle.describe(|shown| {
         shown.last_command = entry.spec.name;
         shown.last_seen = call.now;

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use futures::FutureExt;
 use posthouse_broker::{LiveMessage, SubscribeFrom};
 
+use crate::access::{Context, Denial, Reason, shows_channel};
 use crate::client::Client;
 use crate::codec::Reply;
 use crate::commands::text;
@@ -73,7 +74,9 @@ fn publish(call: &mut Call<'_>, arguments: &[Bytes]) -> Result<Outcome, CommandE
         let (channel, message) = (channel.clone(), message.clone());
         let mut start = Box::pin(async move { publisher.start_quietly(channel, message).await });
         match (&mut start).now_or_never() {
-            Some(started) => started?,
+            Some(started) => {
+                started.map_err(|error| noted(call, &arguments[1], CommandError::from(error)))?
+            }
             // Someone has to be waited for, so what is published next has to wait as well.
             None => {
                 return Ok(Outcome::Later(Box::pin(async move {
@@ -99,11 +102,13 @@ fn subscribe(call: &mut Call<'_>, names: &[Bytes], form: Form) -> Result<Outcome
     let server = call.server;
     let bytes_max =
         server.parameters.subscriber_bytes_max.load(std::sync::atomic::Ordering::Relaxed);
+    let principal = call.client.identity.principal().clone();
     let subscriptions = &mut call.client.subscriptions;
     let mut replies = Vec::with_capacity(names.len());
+    let mut refused = Vec::new();
     for name in names {
         let name = Bytes::copy_from_slice(name);
-        let subscriber = subscriptions.subscriber(&server.broker, &server.principal, bytes_max);
+        let subscriber = subscriptions.subscriber(&server.broker, &principal, bytes_max);
         let subscribed =
             subscriber.subscribe(pattern(form, name.clone()), SubscribeFrom::Now).now_or_never();
         match subscribed {
@@ -111,12 +116,34 @@ fn subscribe(call: &mut Call<'_>, names: &[Bytes], form: Form) -> Result<Outcome
                 subscriptions.names(form).insert(name.clone());
                 replies.push(confirmation(form.verb(), Some(name), subscriptions.count(form)));
             }
-            Some(Err(error)) => replies.push(CommandError::from(error).into()),
+            Some(Err(error)) => {
+                let error = CommandError::from(error);
+                replies.push(error.clone().into());
+                refused.push((name, error));
+            }
             None => replies.push(CommandError::Storage("the broker is busy".to_owned()).into()),
         }
     }
+    for (name, error) in refused {
+        noted(call, &name, error);
+    }
     call.client.show_subscriptions();
     Ok(Outcome::Replies(replies))
+}
+
+/// Notes it where a channel is refused; gives the error again.
+fn noted(call: &Call<'_>, channel: &[u8], error: CommandError) -> CommandError {
+    if error == CommandError::NoChannel {
+        let context = match call.in_script {
+            true => Context::Script,
+            false if call.in_transaction => Context::Transaction,
+            false => Context::TopLevel,
+        };
+        let user = call.client.identity.user();
+        let denial = Denial::new(Reason::Channel, context, user, channel);
+        call.server.acl_log.note(denial, &call.client.handle, call.server.broker.clock());
+    }
+    error
 }
 
 fn unsubscribe(call: &mut Call<'_>, names: &[Bytes], form: Form) -> Result<Outcome, CommandError> {
@@ -164,26 +191,30 @@ impl Form {
 
 fn pubsub(call: &mut Call<'_>, arguments: &[Bytes]) -> Result<Outcome, CommandError> {
     let subcommand = text(&arguments[1]).to_ascii_lowercase();
-    let broker = std::sync::Arc::clone(&call.server.broker);
+    let asker = call.asker();
     let rest = arguments[2..].to_vec();
     let answer = match (subcommand.as_str(), rest.len()) {
         ("channels" | "shardchannels", 0 | 1) => async move {
             let glob = rest.first().map(|glob| &glob[..]);
-            let channels = broker.live_channels(glob).await;
-            Reply::Array(channels.into_iter().map(Reply::Bulk).collect())
+            let channels = asker.broker.live_channels(glob).await;
+            let shown = channels.into_iter().filter(|channel| shows_channel(&asker, channel));
+            Reply::Array(shown.map(Reply::Bulk).collect())
         }
         .boxed(),
         ("numsub" | "shardnumsub", _) => async move {
             let mut counts = Vec::with_capacity(rest.len() * 2);
             for channel in rest {
-                let count = broker.live_subscriptions(&channel).await;
+                let count = match shows_channel(&asker, &channel) {
+                    true => asker.broker.live_subscriptions(&channel).await,
+                    false => 0,
+                };
                 counts.push(Reply::Bulk(channel));
                 counts.push(Reply::count(count));
             }
             Reply::Array(counts)
         }
         .boxed(),
-        ("numpat", 0) => async move { Reply::count(broker.live_patterns().await) }.boxed(),
+        ("numpat", 0) => async move { Reply::count(asker.broker.live_patterns().await) }.boxed(),
         ("channels" | "shardchannels" | "numpat", _) => {
             return Err(CommandError::Arity(format!("pubsub|{subcommand}")));
         }

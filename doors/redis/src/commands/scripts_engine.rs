@@ -19,6 +19,7 @@ use mlua::{Value, Variadic, VmState};
 use super::scripts::digest;
 use super::scripts_running::RunningScript;
 use super::scripts_values::{argument, reply_from_lua, reply_to_lua};
+use crate::access::{Context, check as check_access};
 use crate::codec::Reply;
 use crate::errors::CommandError;
 use crate::table::{self, Call, Flags, Handler, Outcome};
@@ -271,6 +272,11 @@ fn command(call: &mut Call<'_>, arguments: &[Bytes], only_reads: bool) -> Reply 
         let text = "ERR Write commands are not allowed from read-only scripts.";
         return Reply::Error(text.to_owned());
     }
+    if call.server.guarded
+        && let Err(refusal) = check_access(call, spec, arguments, Context::Script)
+    {
+        return refusal.in_script().into();
+    }
     if spec.flags.has(Flags::WRITE) {
         call.server.running_script.note_write();
     }
@@ -282,7 +288,9 @@ fn command(call: &mut Call<'_>, arguments: &[Bytes], only_reads: bool) -> Reply 
         Outcome::Accepted(answer) | Outcome::Later(answer) => {
             answer.now_or_never().unwrap_or(Reply::Integer(0))
         }
-        Outcome::Silent | Outcome::Execute(_) | Outcome::Executing(_) => Reply::Null,
+        Outcome::Silent | Outcome::Execute(_) | Outcome::Executing(_) | Outcome::LoggingIn(_) => {
+            Reply::Null
+        }
     }
 }
 

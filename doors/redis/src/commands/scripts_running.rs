@@ -183,8 +183,8 @@ mod tests {
         RunningScript::new(Arc::new(SystemClock))
     }
 
-    #[test]
-    fn nobody_waits_for_a_script_that_is_not_run_or_is_slow() {
+    #[tokio::test]
+    async fn nobody_waits_for_a_script_that_is_not_run_or_is_slow() {
         let script = running();
         let now = Instant::now();
         assert!(script.wait(now).is_none());

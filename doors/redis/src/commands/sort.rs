@@ -1,5 +1,7 @@
 //! `SORT`.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use posthouse_keyspace::SortQuery;
 
@@ -52,6 +54,25 @@ fn keys(args: &[Bytes]) -> Vec<usize> {
 }
 
 fn sort(call: &mut Call<'_>, args: &[Bytes], may_store: bool) -> Answer {
+    let (query, store) = parse(args, may_store)?;
+    let in_script = call.in_script;
+    let mut db = call.database();
+    if let Some(to) = store {
+        return Ok(Reply::count(db.sort_store(&args[1], to, &query)?));
+    }
+    let sorted = db.sort(&args[1], &query, in_script)?;
+    Ok(Reply::Array(sorted.into_iter().map(bulk_or_null).collect()))
+}
+
+/// The keys that a sort looks at beside those that it names.
+pub(crate) fn looked_up(call: &mut Call<'_>, args: &[Bytes]) -> BTreeSet<Vec<u8>> {
+    // What cannot be read or sorted is refused when it is run.
+    let Ok((query, _)) = parse(args, true) else { return BTreeSet::new() };
+    call.database().sort_keys(&args[1], &query).unwrap_or_default()
+}
+
+/// What is asked for, and where it is stored.
+fn parse(args: &[Bytes], may_store: bool) -> Result<(SortQuery<'_>, Option<&Bytes>), CommandError> {
     let mut query = SortQuery::default();
     let mut store = None;
     let mut rest = &args[2..];
@@ -88,13 +109,7 @@ fn sort(call: &mut Call<'_>, args: &[Bytes], may_store: bool) -> Answer {
             _ => return Err(CommandError::Syntax),
         };
     }
-    let in_script = call.in_script;
-    let mut db = call.database();
-    if let Some(to) = store {
-        return Ok(Reply::count(db.sort_store(&args[1], to, &query)?));
-    }
-    let sorted = db.sort(&args[1], &query, in_script)?;
-    Ok(Reply::Array(sorted.into_iter().map(bulk_or_null).collect()))
+    Ok((query, store))
 }
 
 #[cfg(test)]

@@ -1,15 +1,13 @@
 //! `XINFO STREAM … FULL`: a stream with its groups, and what they are owed.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use posthouse_broker::{Pending, PendingQuery, PendingState, QueueRef};
 use posthouse_types::Offset;
 
+use crate::access::Asker;
 use crate::codec::Reply;
 use crate::commands::{integer, is};
 use crate::errors::CommandError;
-use crate::server::Server;
 use crate::streams::{Stream, StreamId};
 use crate::table::{Call, Outcome};
 
@@ -35,7 +33,7 @@ pub(super) fn full(
         }
         _ => return Err(CommandError::Syntax),
     };
-    let (server, db) = (Arc::clone(call.server), call.client.db);
+    let (server, db) = (call.asker(), call.client.db);
     Ok(later(async move {
         let stream = server.followed(db, &key).await?.ok_or(CommandError::NoSuchKey)?;
         describe(&server, &stream, count).await
@@ -75,11 +73,7 @@ pub(super) fn progress(stream: &Stream, group: &Bytes, last: StreamId) -> [(Repl
     ]
 }
 
-async fn describe(
-    server: &Arc<Server>,
-    stream: &Stream,
-    count: usize,
-) -> Result<Reply, CommandError> {
+async fn describe(server: &Asker, stream: &Stream, count: usize) -> Result<Reply, CommandError> {
     let mut parts = heading(stream);
     let ids = stream.ids(StreamId::MIN..=StreamId::MAX, count, false);
     parts.push(pair("entries", entries(stream.read(&ids).await?)));
@@ -92,7 +86,7 @@ async fn describe(
 }
 
 async fn group(
-    server: &Arc<Server>,
+    server: &Asker,
     stream: &Stream,
     name: Bytes,
     count: usize,

@@ -15,11 +15,11 @@ use posthouse_broker::{
 use posthouse_keyspace::DatabaseIndex;
 use posthouse_types::{Offset, PartitionIndex};
 
+use crate::access::Asker;
 use crate::codec::Reply;
 use crate::commands::{integer, is, text};
 use crate::errors::CommandError;
 use crate::notifications::Class;
-use crate::server::Server;
 use crate::streams::{Entry, Stream, StreamId};
 use crate::table::{Blocked, Call, CommandSpec, Flags, Handler, Outcome, Wait};
 
@@ -52,7 +52,7 @@ pub(crate) const COMMANDS: &[CommandSpec] = &[
 
 /// A stream and one of its groups.
 pub(super) struct Place {
-    pub(super) server: Arc<Server>,
+    pub(super) server: Asker,
     pub(super) stream: Arc<Stream>,
     pub(super) queue: QueueRef,
 }
@@ -60,14 +60,14 @@ pub(super) struct Place {
 impl Place {
     /// Finds the stream; whether it has the group shows when it is used.
     pub(super) async fn find(
-        server: &Arc<Server>,
+        server: &Asker,
         db: DatabaseIndex,
         key: &Bytes,
         group: &Bytes,
     ) -> Result<Place, CommandError> {
         let stream = server.followed(db, key).await?.ok_or_else(|| no_group(key, group))?;
         let queue = QueueRef::new(stream.topic.clone(), Bytes::copy_from_slice(group));
-        Ok(Place { server: Arc::clone(server), stream, queue })
+        Ok(Place { server: server.clone(), stream, queue })
     }
 
     pub(super) async fn pending(
@@ -104,7 +104,7 @@ pub(super) fn record(offset: Offset) -> RecordId {
 
 fn xgroup(call: &mut Call<'_>, arguments: &[Bytes]) -> Result<Outcome, CommandError> {
     let subcommand = text(&arguments[1]).to_ascii_lowercase();
-    let (server, db) = (Arc::clone(call.server), call.client.db);
+    let (server, db) = (call.asker(), call.client.db);
     let rest = arguments[2..].to_vec();
     match (subcommand.as_str(), rest.len()) {
         ("create", 3..) => {
@@ -219,7 +219,7 @@ fn beginning(stream: &Stream, id: &[u8]) -> Result<QueueStart, CommandError> {
 }
 
 async fn create(
-    server: &Arc<Server>,
+    server: &Asker,
     db: DatabaseIndex,
     rest: &[Bytes],
     (make, read): (bool, Option<u64>),
@@ -252,7 +252,7 @@ async fn create(
 }
 
 async fn set_id(
-    server: &Arc<Server>,
+    server: &Asker,
     db: DatabaseIndex,
     rest: &[Bytes],
     read: Option<u64>,
@@ -270,7 +270,7 @@ async fn set_id(
 
 fn xreadgroup(call: &mut Call<'_>, arguments: &[Bytes]) -> Result<Outcome, CommandError> {
     let reading = Reading::parse(arguments, true)?;
-    let (server, db) = (Arc::clone(call.server), call.client.db);
+    let (server, db) = (call.asker(), call.client.db);
     let waits = reading.block.filter(|_| !call.in_transaction);
     let work = async move {
         let (group, consumer) = reading.group.clone().unwrap_or_default();
@@ -398,7 +398,7 @@ async fn history(
 
 /// `XINFO GROUPS`.
 pub(super) fn groups(call: &Call<'_>, key: Bytes) -> Outcome {
-    let (server, db) = (Arc::clone(call.server), call.client.db);
+    let (server, db) = (call.asker(), call.client.db);
     later(async move {
         let stream = server.followed(db, &key).await?.ok_or(CommandError::NoSuchKey)?;
         let list = server.broker.queue_list(&server.principal, Some(&stream.topic)).await?;
@@ -424,7 +424,7 @@ pub(super) fn groups(call: &Call<'_>, key: Bytes) -> Outcome {
 
 /// `XINFO CONSUMERS`.
 pub(super) fn consumers(call: &Call<'_>, key: Bytes, group: Bytes) -> Outcome {
-    let (server, db) = (Arc::clone(call.server), call.client.db);
+    let (server, db) = (call.asker(), call.client.db);
     later(async move {
         let place = match Place::find(&server, db, &key, &group).await {
             Ok(place) => place,

@@ -1,7 +1,5 @@
 //! `XINFO`.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 
 use crate::codec::Reply;
@@ -47,7 +45,7 @@ fn xinfo(call: &mut Call<'_>, arguments: &[Bytes]) -> Result<Outcome, CommandErr
 }
 
 fn stream(call: &Call<'_>, key: Bytes) -> Outcome {
-    let (server, db) = (Arc::clone(call.server), call.client.db);
+    let (server, db) = (call.asker(), call.client.db);
     later(async move {
         let stream = server.followed(db, &key).await?.ok_or(CommandError::NoSuchKey)?;
         let groups = server.broker.queue_list(&server.principal, Some(&stream.topic)).await?.len();

@@ -1,6 +1,5 @@
 //! What consumers of a stream's group hold: acknowledging it, listing it, handing it to others.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,10 +9,10 @@ use posthouse_broker::{
 use posthouse_keyspace::DatabaseIndex;
 use posthouse_types::Timestamp;
 
+use crate::access::Asker;
 use crate::codec::Reply;
 use crate::commands::{integer, is, text};
 use crate::errors::CommandError;
-use crate::server::Server;
 use crate::streams::{Bound, StreamId};
 use crate::table::{Call, CommandSpec, Flags, Handler, Outcome};
 
@@ -46,7 +45,7 @@ pub(crate) const COMMANDS: &[CommandSpec] = &[
 
 fn xack(call: &mut Call<'_>, arguments: &[Bytes]) -> Result<Outcome, CommandError> {
     let ids = parse_ids(&arguments[3..])?;
-    let (server, db) = (Arc::clone(call.server), call.client.db);
+    let (server, db) = (call.asker(), call.client.db);
     let (key, group) = (arguments[1].clone(), arguments[2].clone());
     Ok(later(async move {
         let Ok(place) = Place::find(&server, db, &key, &group).await else {
@@ -72,7 +71,7 @@ fn parse_ids(ids: &[Bytes]) -> Result<Vec<StreamId>, CommandError> {
 }
 
 fn xpending(call: &mut Call<'_>, arguments: &[Bytes]) -> Result<Outcome, CommandError> {
-    let (server, db) = (Arc::clone(call.server), call.client.db);
+    let (server, db) = (call.asker(), call.client.db);
     let (key, group) = (arguments[1].clone(), arguments[2].clone());
     if arguments.len() == 3 {
         return Ok(later(async move { pending_summary(&server, db, &key, &group).await }));
@@ -117,7 +116,7 @@ fn owner_of(pending: &Pending) -> Option<Bytes> {
 }
 
 async fn pending_summary(
-    server: &Arc<Server>,
+    server: &Asker,
     db: DatabaseIndex,
     key: &Bytes,
     group: &Bytes,
@@ -198,7 +197,7 @@ fn xclaim(call: &mut Call<'_>, arguments: &[Bytes]) -> Result<Outcome, CommandEr
     if ids_only && transfer.deliveries == DeliveryCount::Next {
         transfer.deliveries = DeliveryCount::Same;
     }
-    let (server, db) = (Arc::clone(call.server), call.client.db);
+    let (server, db) = (call.asker(), call.client.db);
     let (key, group) = (arguments[1].clone(), arguments[2].clone());
     Ok(later(async move {
         let place = Place::find(&server, db, &key, &group).await?;
@@ -268,7 +267,7 @@ fn xautoclaim(call: &mut Call<'_>, arguments: &[Bytes]) -> Result<Outcome, Comma
         };
     }
     let consumer = Bytes::copy_from_slice(&arguments[3]);
-    let (server, db) = (Arc::clone(call.server), call.client.db);
+    let (server, db) = (call.asker(), call.client.db);
     let (key, group) = (arguments[1].clone(), arguments[2].clone());
     Ok(later(async move {
         let place = Place::find(&server, db, &key, &group).await?;

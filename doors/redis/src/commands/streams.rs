@@ -8,6 +8,7 @@ use posthouse_keyspace::DatabaseIndex;
 use posthouse_log::Ticket;
 use tokio::sync::OwnedRwLockReadGuard;
 
+use crate::access::Asker;
 use crate::codec::Reply;
 use crate::commands::{integer, is};
 use crate::errors::CommandError;
@@ -82,7 +83,7 @@ pub(super) fn later(
 fn xadd(call: &mut Call<'_>, arguments: &[Bytes]) -> Result<Outcome, CommandError> {
     let (key, db) = (arguments[1].clone(), call.client.db);
     let (add, make) = parse_add(arguments)?;
-    let server = Arc::clone(call.server);
+    let server = call.asker();
     let trims = add.trim.is_some();
     // The usual case: the stream is known, and the id follows from nothing that has to be read.
     let known = server.stream(db, &key).now_or_never().transpose()?.flatten();
@@ -121,7 +122,7 @@ async fn added(id: StreamId, ticket: Ticket) -> Reply {
 }
 
 fn xlen(call: &mut Call<'_>, arguments: &[Bytes]) -> Result<Outcome, CommandError> {
-    let (server, key, db) = (Arc::clone(call.server), arguments[1].clone(), call.client.db);
+    let (server, key, db) = (call.asker(), arguments[1].clone(), call.client.db);
     Ok(later(async move {
         let stream = server.followed(db, &key).await?;
         Ok(Reply::count(stream.map_or(0, |stream| stream.summary().len)))
@@ -142,7 +143,7 @@ fn xrange(
         }
         _ => return Err(CommandError::Syntax),
     };
-    let (server, key, db) = (Arc::clone(call.server), arguments[1].clone(), call.client.db);
+    let (server, key, db) = (call.asker(), arguments[1].clone(), call.client.db);
     let counted = arguments.len() > 4;
     Ok(later(async move {
         let Some(stream) = server.followed(db, &key).await? else {
@@ -171,7 +172,7 @@ pub(super) fn entry(entry: Entry) -> Reply {
 
 fn xread(call: &mut Call<'_>, arguments: &[Bytes]) -> Result<Outcome, CommandError> {
     let reading = Reading::parse(arguments, false)?;
-    let (server, db) = (Arc::clone(call.server), call.client.db);
+    let (server, db) = (call.asker(), call.client.db);
     let block = reading.block;
     let in_transaction = call.in_transaction;
     let work = async move {
@@ -286,11 +287,11 @@ fn change(
     call: &Call<'_>,
     key: &Bytes,
     event: &'static str,
-    remove: impl FnOnce(&Server, &Stream) -> Result<(usize, Option<Ticket>), CommandError>
+    remove: impl FnOnce(&Asker, &Stream) -> Result<(usize, Option<Ticket>), CommandError>
     + Send
     + 'static,
 ) -> Result<Outcome, CommandError> {
-    let (server, key, db) = (Arc::clone(call.server), key.clone(), call.client.db);
+    let (server, key, db) = (call.asker(), key.clone(), call.client.db);
     Ok(later(async move {
         let Some(stream) = server.followed(db, &key).await? else { return Ok(Reply::Integer(0)) };
         let (count, ticket) = remove(&server, &stream)?;
@@ -327,7 +328,7 @@ fn xsetid(call: &mut Call<'_>, arguments: &[Bytes]) -> Result<Outcome, CommandEr
     if !rest.is_empty() {
         return Err(CommandError::Syntax);
     }
-    let (server, key, db) = (Arc::clone(call.server), arguments[1].clone(), call.client.db);
+    let (server, key, db) = (call.asker(), arguments[1].clone(), call.client.db);
     Ok(later(async move {
         let stream = server.followed(db, &key).await?.ok_or(CommandError::NoSuchKey)?;
         let ticket = stream.set_id(&server, last, added, deleted)?;

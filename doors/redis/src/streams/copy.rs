@@ -1,7 +1,6 @@
 //! A stream again under another name, with its groups and what they are owed (`COPY`).
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use posthouse_broker::{
@@ -11,8 +10,8 @@ use posthouse_keyspace::{DatabaseIndex, ExpireCondition, TimeToLive};
 use posthouse_types::{Offset, PartitionIndex, Timestamp};
 
 use super::{Stream, StreamId};
+use crate::access::Asker;
 use crate::errors::CommandError;
-use crate::server::Server;
 
 /// Entries read and written at a time.
 const ENTRIES_PER_STEP: usize = 500;
@@ -28,7 +27,7 @@ pub(crate) struct StreamKey {
 ///
 /// The copy is of one moment only if nobody writes meanwhile.
 pub(crate) async fn copy_stream(
-    server: &Arc<Server>,
+    server: &Asker,
     from: &StreamKey,
     to: &StreamKey,
     replaces: bool,
@@ -47,7 +46,7 @@ pub(crate) async fn copy_stream(
 }
 
 async fn copy_into(
-    server: &Arc<Server>,
+    server: &Asker,
     source: &Stream,
     id: posthouse_types::TopicId,
 ) -> Result<(), CommandError> {
@@ -77,7 +76,7 @@ async fn copy_into(
 
 /// Makes the key hold the copy, with the expiry of the other.
 async fn hold(
-    server: &Arc<Server>,
+    server: &Asker,
     from: &StreamKey,
     to: &StreamKey,
     id: posthouse_types::TopicId,
@@ -122,7 +121,7 @@ struct Owed {
 }
 
 impl Groups {
-    async fn read(server: &Arc<Server>, stream: &Stream) -> Result<Groups, CommandError> {
+    async fn read(server: &Asker, stream: &Stream) -> Result<Groups, CommandError> {
         let (broker, principal) = (&server.broker, &server.principal);
         let mut groups = Vec::new();
         for summary in broker.queue_list(principal, Some(&stream.topic)).await? {
@@ -162,7 +161,7 @@ impl Groups {
         self.0.iter().flat_map(|group| group.owed.iter().map(|owed| owed.id))
     }
 
-    async fn write(self, server: &Arc<Server>, stream: &Stream) -> Result<(), CommandError> {
+    async fn write(self, server: &Asker, stream: &Stream) -> Result<(), CommandError> {
         let (broker, principal) = (&server.broker, &server.principal);
         for group in self.0 {
             let topic: TopicRef = stream.topic.clone();

@@ -18,4 +18,4 @@ pub(crate) use copy::{StreamKey, copy_stream};
 pub(crate) use id::{Bound, StreamId};
 pub(crate) use record::Entry;
 pub(crate) use stream::{Add, NewId, Rough, Stream, Trim};
-pub(crate) use table::{Streams, topic_id};
+pub(crate) use table::{Streams, topic_id, topic_name};

@@ -22,8 +22,8 @@ use super::StreamId;
 use super::index::Index;
 use super::progress::Progress;
 use super::record::{self, Draft, Entry};
+use crate::access::Asker;
 use crate::errors::CommandError;
-use crate::server::Server;
 
 /// LIMIT: stored bytes read at a time, and what one batch may expand to.
 const READ_BYTES: usize = 1 << 20;
@@ -51,6 +51,8 @@ struct State {
     last: StreamId,
     /// Ids given out whose records have not been taken in yet.
     on_their_way: BTreeSet<StreamId>,
+    /// How many of them were trimmed again before that; where another door writes, too, it may be less.
+    trimmed_early: usize,
 }
 
 /// The id that a new entry is to have.
@@ -209,7 +211,7 @@ impl Stream {
     /// Adds an entry; gives its id, and what tells when it is durable.
     pub(crate) fn add(
         &self,
-        server: &Server,
+        server: &Asker,
         add: &Add,
     ) -> Result<(StreamId, Ticket), CommandError> {
         let now = server.broker.clock().wall();
@@ -241,7 +243,7 @@ impl Stream {
     /// Adds entries that have their ids already, in order; an entry whose fields are gone has none.
     pub(crate) fn restate(
         &self,
-        server: &Server,
+        server: &Asker,
         entries: &[Entry],
     ) -> Result<Ticket, CommandError> {
         let state = self.state.lock();
@@ -260,7 +262,7 @@ impl Stream {
     /// Removes entries by name; gives how many there were.
     pub(crate) fn delete(
         &self,
-        server: &Server,
+        server: &Asker,
         ids: &[StreamId],
     ) -> Result<(usize, Option<Ticket>), CommandError> {
         let mut state = self.state.lock();
@@ -279,7 +281,7 @@ impl Stream {
     /// Removes the oldest entries; gives how many.
     pub(crate) fn trim(
         &self,
-        server: &Server,
+        server: &Asker,
         trim: Trim,
     ) -> Result<(usize, Option<Ticket>), CommandError> {
         let mut state = self.state.lock();
@@ -296,7 +298,7 @@ impl Stream {
     /// Sets the last id, and what has been counted.
     pub(crate) fn set_id(
         &self,
-        server: &Server,
+        server: &Asker,
         last: StreamId,
         added: Option<u64>,
         deleted: Option<StreamId>,
@@ -384,7 +386,11 @@ impl Stream {
     pub(crate) async fn read(&self, ids: &[StreamId]) -> Result<Vec<Entry>, CommandError> {
         let mut entries = Vec::with_capacity(ids.len());
         let mut window: Vec<Record> = Vec::new();
-        for id in ids {
+        // A log is read forwards: what is wanted backwards is turned round when it is there.
+        let backwards = ids.first() > ids.last();
+        let ordered: Box<dyn Iterator<Item = &StreamId> + Send> =
+            if backwards { Box::new(ids.iter().rev()) } else { Box::new(ids.iter()) };
+        for id in ordered {
             let offset = self.state.lock().index.by_id.get(id).copied();
             let Some(offset) = offset else {
                 entries.push(Entry { id: *id, fields: None });
@@ -397,6 +403,9 @@ impl Stream {
             }
             let fields = found.ok().map(|at| record::fields(&window[at]));
             entries.push(Entry { id: *id, fields });
+        }
+        if backwards {
+            entries.reverse();
         }
         Ok(entries)
     }
@@ -413,7 +422,7 @@ impl Stream {
 
     fn append(
         &self,
-        server: &Server,
+        server: &Asker,
         now: Timestamp,
         drafts: Vec<Draft>,
     ) -> Result<Appended, CommandError> {
@@ -468,8 +477,10 @@ impl Stream {
 impl State {
     fn take(&mut self, record: &Record) {
         self.index.take(record);
-        if let Some(id) = self.index.by_offset.get(&record.offset) {
-            self.on_their_way.remove(id);
+        if let Some(id) = self.index.by_offset.get(&record.offset)
+            && !self.on_their_way.remove(id)
+        {
+            self.trimmed_early = self.trimmed_early.saturating_sub(1);
         }
         self.last = self.last.max(self.index.last);
     }
@@ -516,7 +527,6 @@ impl State {
         }
     }
 
-    /// Below which id entries go, and how many; `adding` entries are about to come.
     /// What a trim removes: everything below an id, and how many entries that is. `adding` is an
     /// entry that comes with it.
     fn trim_below(
@@ -536,7 +546,8 @@ impl State {
             None => excess,
             Some(rough) => {
                 let added = usize::try_from(self.index.added).unwrap_or(usize::MAX);
-                let gone = added.saturating_add(on_their_way).saturating_sub(len);
+                let ever = added.saturating_add(on_their_way).saturating_add(self.trimmed_early);
+                let gone = ever.saturating_sub(len);
                 rough.whole_nodes(excess, len, gone, node_entries)
             }
         };
@@ -552,7 +563,9 @@ impl State {
 
     fn cut_below(&mut self, below: StreamId) {
         self.index.trim(below);
-        self.on_their_way = self.on_their_way.split_off(&below);
+        let kept = self.on_their_way.split_off(&below);
+        self.trimmed_early += self.on_their_way.len();
+        self.on_their_way = kept;
     }
 }
 
@@ -579,6 +592,29 @@ async fn load(chunk: Chunk) -> Result<Bytes, CommandError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rough_trims_keep_to_nodes_though_entries_are_not_taken_in_yet() {
+        let mut state = State::default();
+        let id = |seq| StreamId { ms: 1, seq };
+        let trim = Trim::Length { max: 555, rough: Some(Rough { limit: None }) };
+        for seq in 1..=1000 {
+            let below = state.trim_below(trim, Some(id(seq)), 100);
+            state.on_their_way.insert(id(seq));
+            if let Some((below, _)) = below {
+                state.cut_below(below);
+            }
+            if seq == 3 {
+                // These are known from their records.
+                for seq in 1..=3 {
+                    state.on_their_way.remove(&id(seq));
+                    state.index.by_id.insert(id(seq), Offset::ZERO.plus(seq));
+                    state.index.added += 1;
+                }
+            }
+        }
+        assert_eq!(state.index.by_id.len() + state.on_their_way.len(), 600);
+    }
 
     #[test]
     fn a_rough_trim_takes_whole_nodes() {

@@ -7,6 +7,8 @@
 //! # Invariants
 //! - A topic is made before a key holds it, and the key is durable before anyone is told of an entry.
 //! - A topic is deleted after no key holds it; until then the key space remembers, through restarts.
+//! - Whether there is a topic, and which, is looked up as the node: a client that may not use it was
+//!   refused before its command began ([`crate::access`]), and must not take its name by accident.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -23,6 +25,7 @@ use tokio::sync::{RwLock, watch};
 use uuid::Uuid;
 
 use super::stream::Stream;
+use crate::access::Asker;
 use crate::errors::CommandError;
 use crate::notifications::{Class, KeyEvent};
 use crate::server::Server;
@@ -97,6 +100,69 @@ pub(crate) fn topic_id(topic: StreamTopic) -> TopicId {
     TopicId(Uuid::from_bytes(topic.0))
 }
 
+impl Asker {
+    /// A stream up to date, made now if there is none. Entries of a stream do not go by age.
+    pub(crate) async fn stream_or_create(
+        &self,
+        db: DatabaseIndex,
+        key: &Bytes,
+    ) -> Result<Arc<Stream>, CommandError> {
+        loop {
+            if let Some(stream) = self.followed(db, key).await? {
+                return Ok(stream);
+            }
+            let topic = self.create_stream_topic(db, key).await?;
+            if self.hold(db, key, topic.id).await? {
+                let stream = self.open_stream(topic.id).await?.ok_or(CommandError::NoSuchKey)?;
+                stream.follow().await?;
+                return Ok(stream);
+            }
+            // Another client made the key meanwhile.
+            self.delete_topic(topic.id).await?;
+        }
+    }
+
+    /// Makes a topic for a stream: of the stream's name, unless a key that was renamed holds that.
+    pub(crate) async fn create_stream_topic(
+        &self,
+        db: DatabaseIndex,
+        key: &Bytes,
+    ) -> Result<Arc<Topic>, CommandError> {
+        let own = topic_name(db, key)?;
+        let mut number = 1;
+        loop {
+            let mut buried = self.streams.buried.subscribe();
+            buried.mark_unchanged();
+            let name = if number == 1 {
+                own.clone()
+            } else {
+                let other = [own.as_bytes(), format!("~{number}").as_bytes()].concat();
+                TopicName::new(other).map_err(|error| CommandError::Said(format!("ERR {error}")))?
+            };
+            let create = CreateTopic {
+                name: name.clone(),
+                partitions: Some(1),
+                overrides: vec![("retention.ms".to_owned(), "-1".to_owned())],
+                schema: None,
+                validate_only: false,
+            };
+            match self.broker.create_topic(&self.principal, create).await {
+                Ok(topic) => return Ok(topic),
+                Err(CreateTopicError::Exists(_)) if number < NAMES_MAX => {}
+                Err(error) => return Err(error.into()),
+            }
+            let Some(there) = self.topic_now(&TopicRef::Name(name))? else { continue };
+            let (held, known) = self.key_of(there.id);
+            if known && !held {
+                // It is about to be deleted.
+                let _ = buried.changed().await;
+            } else {
+                number += 1;
+            }
+        }
+    }
+}
+
 impl Server {
     /// The stream that a key holds; a key of another type is an error.
     pub(crate) fn held_stream(
@@ -123,6 +189,11 @@ impl Server {
         (!keyspace.knows_stream(held_as(topic.id))).then_some(topic)
     }
 
+    /// What a topic is called.
+    pub(crate) fn topic_name(&self, id: TopicId) -> Option<TopicName> {
+        self.topic_now(&TopicRef::Id(id)).ok().flatten().map(|topic| topic.name.clone())
+    }
+
     /// Whether a key holds a stream, and whether one does or did.
     fn key_of(&self, id: TopicId) -> (bool, bool) {
         self.keys.with(|keys| {
@@ -143,7 +214,7 @@ impl Server {
 
     /// A topic, as the node knows it now.
     fn topic_now(&self, topic: &TopicRef) -> Result<Option<Arc<Topic>>, CommandError> {
-        match self.broker.topic(&self.principal, topic).now_or_never() {
+        match self.broker.topic(&self.node, topic).now_or_never() {
             Some(Ok(topic)) => Ok(Some(topic)),
             Some(Err(LookupError::UnknownTopic(_) | LookupError::UnknownTopicId(_))) | None => {
                 Ok(None)
@@ -195,14 +266,13 @@ impl Server {
         if known.is_some() {
             return Ok(known);
         }
-        let log =
-            match self.broker.partition_log(&self.principal, &topic, PartitionIndex::ZERO).await {
-                Ok(log) => log,
-                Err(LookupError::UnknownTopic(_) | LookupError::UnknownTopicId(_)) => {
-                    return Ok(None);
-                }
-                Err(error) => return Err(error.into()),
-            };
+        let log = match self.broker.partition_log(&self.node, &topic, PartitionIndex::ZERO).await {
+            Ok(log) => log,
+            Err(LookupError::UnknownTopic(_) | LookupError::UnknownTopicId(_)) => {
+                return Ok(None);
+            }
+            Err(error) => return Err(error.into()),
+        };
         let mut known = self.streams.known.lock();
         let made = || Arc::new(Stream::new(topic, log));
         Ok(Some(Arc::clone(known.entry(id).or_insert_with(made))))
@@ -219,27 +289,6 @@ impl Server {
         Ok(Some(stream))
     }
 
-    /// A stream up to date, made now if there is none. Entries of a stream do not go by age.
-    pub(crate) async fn stream_or_create(
-        &self,
-        db: DatabaseIndex,
-        key: &Bytes,
-    ) -> Result<Arc<Stream>, CommandError> {
-        loop {
-            if let Some(stream) = self.followed(db, key).await? {
-                return Ok(stream);
-            }
-            let topic = self.create_stream_topic(db, key).await?;
-            if self.hold(db, key, topic.id).await? {
-                let stream = self.open_stream(topic.id).await?.ok_or(CommandError::NoSuchKey)?;
-                stream.follow().await?;
-                return Ok(stream);
-            }
-            // Another client made the key meanwhile.
-            self.delete_topic(topic.id).await?;
-        }
-    }
-
     /// Makes a key hold a new stream, durably; `false` when it holds something already.
     pub(crate) async fn hold(
         &self,
@@ -254,49 +303,9 @@ impl Server {
         Ok(held)
     }
 
-    /// Makes a topic for a stream: of the stream's name, unless a key that was renamed holds that.
-    pub(crate) async fn create_stream_topic(
-        &self,
-        db: DatabaseIndex,
-        key: &Bytes,
-    ) -> Result<Arc<Topic>, CommandError> {
-        let own = topic_name(db, key)?;
-        let mut number = 1;
-        loop {
-            let mut buried = self.streams.buried.subscribe();
-            buried.mark_unchanged();
-            let name = if number == 1 {
-                own.clone()
-            } else {
-                let other = [own.as_bytes(), format!("~{number}").as_bytes()].concat();
-                TopicName::new(other).map_err(|error| CommandError::Said(format!("ERR {error}")))?
-            };
-            let create = CreateTopic {
-                name: name.clone(),
-                partitions: Some(1),
-                overrides: vec![("retention.ms".to_owned(), "-1".to_owned())],
-                schema: None,
-                validate_only: false,
-            };
-            match self.broker.create_topic(&self.principal, create).await {
-                Ok(topic) => return Ok(topic),
-                Err(CreateTopicError::Exists(_)) if number < NAMES_MAX => {}
-                Err(error) => return Err(error.into()),
-            }
-            let Some(there) = self.topic_now(&TopicRef::Name(name))? else { continue };
-            let (held, known) = self.key_of(there.id);
-            if known && !held {
-                // It is about to be deleted.
-                let _ = buried.changed().await;
-            } else {
-                number += 1;
-            }
-        }
-    }
-
     /// Deletes a topic; there may be none.
     pub(super) async fn delete_topic(&self, id: TopicId) -> Result<(), CommandError> {
-        match self.broker.delete_topic(&self.principal, &TopicRef::Id(id)).await {
+        match self.broker.delete_topic(&self.node, &TopicRef::Id(id)).await {
             Ok(_) => Ok(()),
             Err(AlterTopicError::Lookup(
                 LookupError::UnknownTopic(_) | LookupError::UnknownTopicId(_),

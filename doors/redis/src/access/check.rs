@@ -1,0 +1,195 @@
+//! Whether a client may run a command.
+
+use bytes::Bytes;
+use posthouse_broker::{Operation, Resource};
+use posthouse_keyspace::DatabaseIndex;
+use posthouse_types::TopicName;
+
+use super::needs::{KeyUse, cluster_need, key_uses};
+use super::{Context, Denial, Reason};
+use crate::codec::parse_integer;
+use crate::commands::{is, sort};
+use crate::errors::CommandError;
+use crate::keys::KeysGuard;
+use crate::streams::{topic_id, topic_name};
+use crate::table::{Call, CommandSpec};
+
+/// Why a command is refused. Where it stands decides the words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// What it does to the node as a whole.
+    Command,
+    /// A key that it names.
+    Key,
+}
+
+/// Commands for those who have not logged in.
+const BEFORE_LOGIN: &[&str] = &["auth", "hello", "quit", "reset"];
+
+/// Refuses whoever has not logged in.
+pub(crate) fn check_authenticated(call: &Call<'_>, spec: &CommandSpec) -> Result<(), CommandError> {
+    if call.client.identity.is_known() || BEFORE_LOGIN.contains(&spec.name) {
+        return Ok(());
+    }
+    Err(CommandError::NotAuthenticated)
+}
+
+/// Refuses what is not allowed, and notes that it was.
+pub(crate) fn check(
+    call: &mut Call<'_>,
+    spec: &CommandSpec,
+    arguments: &[Bytes],
+    context: Context,
+) -> Result<(), Refusal> {
+    let held = call.held.is_some();
+    let refused = find_refusal(call, spec, arguments);
+    if !held {
+        // Commands on streams take the keys again; nothing was changed that anyone has to wait for.
+        drop(call.held.take().and_then(KeysGuard::release));
+    }
+    let Some((refusal, object)) = refused else { return Ok(()) };
+    let reason = match refusal {
+        Refusal::Command => Reason::Command,
+        Refusal::Key => Reason::Key,
+    };
+    let denial = Denial::new(reason, context, call.client.identity.user(), &object);
+    call.server.acl_log.note(denial, &call.client.handle, call.server.broker.clock());
+    Err(refusal)
+}
+
+impl Refusal {
+    /// Of a command on its own, or of a transaction when it was queued.
+    pub(crate) fn at_once(self, spec: &CommandSpec, arguments: &[Bytes]) -> CommandError {
+        match self {
+            Refusal::Command => CommandError::NoCommand(full_name(spec, arguments)),
+            Refusal::Key => CommandError::NoKey,
+        }
+    }
+
+    /// Of a command of a transaction, by the time it would run.
+    pub(crate) fn at_exec(self) -> CommandError {
+        let reason = match self {
+            Refusal::Command => "no permission to execute the command or subcommand",
+            Refusal::Key => "no permission to touch the specified keys",
+        };
+        CommandError::Said(format!(
+            "NOPERM ACLs rules changed between the moment the transaction was accumulated and the EXEC call. This command is no longer allowed for the following reason: {reason}"
+        ))
+    }
+
+    /// Of a command of a script.
+    pub(crate) fn in_script(self) -> CommandError {
+        CommandError::said(match self {
+            Refusal::Command => {
+                "ERR The user executing the script can't run this command or subcommand"
+            }
+            Refusal::Key => {
+                "ERR The user executing the script can't access at least one of the keys mentioned in the command arguments"
+            }
+        })
+    }
+}
+
+/// A command, with what it is a container for: `config|set`.
+fn full_name(spec: &CommandSpec, arguments: &[Bytes]) -> String {
+    const CONTAINERS: &[&str] =
+        &["acl", "client", "config", "debug", "function", "latency", "memory", "script", "slowlog"];
+    match arguments.get(1) {
+        Some(sub) if CONTAINERS.contains(&spec.name) => {
+            let sub = String::from_utf8_lossy(&sub[..sub.len().min(64)]).to_ascii_lowercase();
+            format!("{}|{sub}", spec.name)
+        }
+        _ => spec.name.to_owned(),
+    }
+}
+
+/// What stands against it, and what that is called.
+fn find_refusal(
+    call: &mut Call<'_>,
+    spec: &CommandSpec,
+    arguments: &[Bytes],
+) -> Option<(Refusal, Bytes)> {
+    if let Some(operation) = cluster_need(spec, arguments)
+        && !may(call, &[operation], Resource::Cluster)
+    {
+        return Some((Refusal::Command, full_name(spec, arguments).into()));
+    }
+    if spec.group == "pubsub" {
+        // Their keys are channels, which the broker is asked for.
+        return None;
+    }
+    let (first, others) = key_uses(spec, arguments);
+    let own = call.client.db;
+    let other = if spec.name == "copy" { copied_to(arguments).unwrap_or(own) } else { own };
+    let keys = spec.key_indexes(arguments);
+    let mut uses = std::iter::once((first, own)).chain(std::iter::repeat((others, other)));
+    let refused = keys.into_iter().find(|index| {
+        let (Some(key), Some((used, db))) = (arguments.get(*index), uses.next()) else {
+            return false;
+        };
+        !may_use(call, spec, (db, key), used)
+    });
+    if let Some(key) = refused.and_then(|index| arguments.get(index)) {
+        return Some((Refusal::Key, key.clone()));
+    }
+    if !matches!(spec.name, "sort" | "sort_ro") {
+        return None;
+    }
+    let mut keys = sort::looked_up(call, arguments).into_iter();
+    let refused = keys.find(|key| !may_use(call, spec, (own, key), KeyUse::Read));
+    refused.map(|key| (Refusal::Key, key.into()))
+}
+
+/// The database that `COPY` names.
+fn copied_to(arguments: &[Bytes]) -> Option<DatabaseIndex> {
+    let options = arguments.get(3..)?;
+    let number =
+        options.iter().position(|word| is(word, "db")).and_then(|at| options.get(at + 1))?;
+    DatabaseIndex::new(parse_integer(number)?).ok()
+}
+
+fn may_use(
+    call: &mut Call<'_>,
+    spec: &CommandSpec,
+    (db, key): (DatabaseIndex, &[u8]),
+    used: KeyUse,
+) -> bool {
+    let in_stream = spec.group == "stream";
+    let Some(topic) = topic_of(call, (db, key), in_stream) else {
+        return may(call, used.operations(), Resource::Key(key));
+    };
+    let operations: &[Operation] = match used {
+        // Whatever else writes to a key that is a stream replaces it, or gives it another name.
+        KeyUse::Write if !in_stream => &[Operation::Delete],
+        KeyUse::ReadWrite if !in_stream => &[Operation::Read, Operation::Delete],
+        used => used.operations(),
+    };
+    may(call, operations, Resource::Topic(&topic))
+}
+
+/// The topic that a key is, or that a stream of its name would be.
+fn topic_of(
+    call: &mut Call<'_>,
+    (db, key): (DatabaseIndex, &[u8]),
+    in_stream: bool,
+) -> Option<TopicName> {
+    let server = call.server;
+    match call.keys().database(db).stream(key) {
+        // A topic that is being deleted has no name; the key's own stands for it.
+        Ok(Some(topic)) => server.topic_name(topic_id(topic)).or_else(|| topic_name(db, key).ok()),
+        Ok(None) => {
+            let foreign = server.foreign_topic(call.keys().keyspace(), db, key);
+            let foreign = foreign.map(|topic| topic.name.clone());
+            foreign.or_else(|| topic_name(db, key).ok().filter(|_| in_stream))
+        }
+        // A key of another type.
+        Err(_) => None,
+    }
+}
+
+fn may(call: &Call<'_>, operations: &[Operation], resource: Resource<'_>) -> bool {
+    let (broker, principal) = (&call.server.broker, call.client.identity.principal());
+    operations
+        .iter()
+        .all(|operation| broker.authorize(principal, *operation, resource.clone()).is_ok())
+}
