@@ -191,5 +191,5 @@ fn may(call: &Call<'_>, operations: &[Operation], resource: Resource<'_>) -> boo
     let (broker, principal) = (&call.server.broker, call.client.identity.principal());
     operations
         .iter()
-        .all(|operation| broker.authorize(principal, *operation, resource.clone()).is_ok())
+        .all(|operation| broker.authorize(principal, *operation, resource).is_ok())
 }

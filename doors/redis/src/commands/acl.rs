@@ -63,7 +63,7 @@ fn acl(call: &mut Call<'_>, arguments: &[Bytes]) -> Result<Outcome, CommandError
             return Ok(later(async move { set_user(&asker, name, modifiers).await }));
         }
         ("deluser", names) if !names.is_empty() => {
-            let names: Vec<String> = names.iter().map(|name| text(name)).collect();
+            let names: Vec<String> = names.iter().map(text).collect();
             return Ok(later(async move { delete_users(&asker, &names).await }));
         }
         ("cat", []) => Reply::Array(CATEGORIES.iter().map(|(name, _)| Reply::text(name)).collect()),
