@@ -10,6 +10,8 @@ use std::io;
 use pgwire::error::{ErrorInfo, PgWireError};
 use pgwire::messages::PgWireBackendMessage;
 use pgwire::messages::response::{ErrorResponse, NoticeResponse};
+use posthouse_access::scram::ScramError;
+use posthouse_broker::LoginError;
 use posthouse_query::QueryError;
 
 use crate::codec::DecodeError;
@@ -95,6 +97,19 @@ pub(crate) enum Fatal {
     /// Newer connections needed its place before it was open.
     #[error("too many connections are being opened, and this was the oldest")]
     CrowdedOut,
+    /// The user does not exist, is disabled, or cannot prove who it is: which is not said.
+    #[error("password authentication failed for user \"{user}\"")]
+    Password { user: String },
+    #[error("client selected an invalid SASL authentication mechanism")]
+    Mechanism,
+    #[error("SCRAM channel binding check failed")]
+    ChannelBinding,
+    #[error("malformed SCRAM message")]
+    Exchange(#[source] ScramError),
+    #[error("expected a SASL response")]
+    NoAnswer,
+    #[error("terminating connection because its login has ended")]
+    LoginEnded,
     #[error("no PostgreSQL user name specified in startup packet")]
     NoUser,
     #[error("replication connections are not supported")]
@@ -204,6 +219,15 @@ impl Failure {
 }
 
 impl Fatal {
+    /// Why `user` is not let in.
+    pub(crate) fn login(user: &str, error: LoginError) -> Fatal {
+        match error {
+            LoginError::Refused => Fatal::Password { user: user.to_owned() },
+            LoginError::Exchange(ScramError::Mismatch) => Fatal::ChannelBinding,
+            LoginError::Exchange(error) => Fatal::Exchange(error),
+        }
+    }
+
     /// What to tell the client; `None` when nobody listens.
     pub(crate) fn message(&self) -> Option<PgWireBackendMessage> {
         let sqlstate = match self {
@@ -212,7 +236,10 @@ impl Fatal {
             Fatal::Decode(DecodeError::TooLarge { .. }) => "54000",
             Fatal::Decode(_) => "08P01",
             Fatal::TooManyClients => "53300",
-            Fatal::ShuttingDown => "57P01",
+            Fatal::ShuttingDown | Fatal::LoginEnded => "57P01",
+            Fatal::Password { .. } => "28P01",
+            Fatal::ChannelBinding => "28000",
+            Fatal::Mechanism | Fatal::Exchange(_) | Fatal::NoAnswer => "08P01",
             Fatal::StartupTimeout => "57014",
             Fatal::UnencryptedData => "08P01",
             Fatal::NotEncrypted | Fatal::NoUser => "28000",

@@ -2,9 +2,10 @@
 //!
 //! Each tells whether its input could be read, and panics when a promise is broken.
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
+use posthouse_access::scram::{ChannelBinding, ClientFirst};
 
-use crate::codec::{Opening, decode, decode_opening};
+use crate::codec::{Answer, Opening, decode, decode_opening};
 use crate::commands::copy_rows;
 use crate::sql::{CopyFormat, CopyOptions, own_statement, pieces};
 
@@ -19,6 +20,20 @@ pub fn stream(input: &[u8]) -> bool {
     let (front, back) = input.split_at(input.len() / 2);
     assert_eq!(messages(&[front, back]), whole, "the same bytes are read otherwise in two parts");
     !whole.is_empty()
+}
+
+/// The first answer of a SASL exchange, and the SCRAM message in it, with and without a channel to
+/// bind to.
+pub fn sasl(input: &[u8]) -> bool {
+    let Ok(initial) = Answer::new(Bytes::copy_from_slice(input)).into_initial() else {
+        return false;
+    };
+    let Some(message) = initial.response else { return false };
+    let binding = ChannelBinding::Chosen(vec![7; 32]);
+    let bound = ClientFirst::parse(&message, &binding).is_ok();
+    let unbound = ClientFirst::parse(&message, &ChannelBinding::Unavailable).is_ok();
+    assert!(!(bound && unbound), "a message is both bound and not bound");
+    bound || unbound
 }
 
 /// A script: where its statements end, and which are the door's own.

@@ -7,6 +7,7 @@
 //!
 //! What works with which client is in `docs/doors/postgres.md`.
 
+mod authentication;
 mod cancel;
 mod catalog;
 mod codec;

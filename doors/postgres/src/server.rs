@@ -1,11 +1,14 @@
 //! The door itself: what all its connections share, and the life of one of them.
 
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
 use datafusion::common::DataFusionError;
+use posthouse_broker::{Knock, Login};
 use posthouse_listener::{Connection, ConnectionLimits, Listener, Opening, Stream};
-use posthouse_query::QueryEngine;
+use posthouse_query::{QueryEngine, QuerySession};
+use posthouse_types::Principal;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
@@ -13,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error};
 
 use crate::PostgresConfig;
+use crate::authentication::{Assurance, authenticate};
 use crate::cancel::{Registration, Sessions};
 use crate::catalog::SystemCatalog;
 use crate::commands::Exchange;
@@ -20,7 +24,7 @@ use crate::errors::Fatal;
 use crate::functions::Identity;
 use crate::metrics::DoorMetrics;
 use crate::session::{Limits, Session};
-use crate::startup::{authenticate, greet, request};
+use crate::startup::{Request, greet, negotiate, request};
 use crate::wire::Wire;
 
 /// Sockets beyond `connections_max` that may be open: those being told that they are too many, and
@@ -83,8 +87,10 @@ impl Door {
 async fn connected(door: &Arc<Door>, connection: Connection) {
     let Connection { stream, peer, opening, shutdown, .. } = connection;
     let mut wire = Wire::new(stream, door.config.message_bytes_max);
+    let knock = Knock { door: "postgres", address: peer.ip() };
+    let opening_session = open(door, &mut wire, knock, opening.as_ref());
     let opened = tokio::select! {
-        opened = timeout(door.config.startup_timeout, open(door, &mut wire, opening.as_ref())) => {
+        opened = timeout(door.config.startup_timeout, opening_session) => {
             opened.unwrap_or(Err(Fatal::StartupTimeout))
         }
         () = shutdown.cancelled() => Err(Fatal::ShuttingDown),
@@ -101,7 +107,11 @@ async fn connected(door: &Arc<Door>, connection: Connection) {
                 opened.query,
                 opened.registration,
             );
-            let ended = exchange.converse(&shutdown).await;
+            // Whatever runs is dropped with the login; what is written so far are whole messages.
+            let ended = tokio::select! {
+                ended = exchange.converse(&shutdown) => ended,
+                () = login_ended(door, opened.login) => Fatal::LoginEnded,
+            };
             debug!(%peer, reason = %ended, "postgres connection ended");
             say_goodbye(exchange.into_wire(), &ended).await;
         }
@@ -115,33 +125,40 @@ async fn connected(door: &Arc<Door>, connection: Connection) {
 
 struct Opened {
     session: Session,
-    query: posthouse_query::QuerySession,
+    query: QuerySession,
     registration: Registration,
     place: OwnedSemaphorePermit,
+    login: Option<Login>,
 }
 
 /// Never, when the listener keeps no places for connections that are being opened.
 async fn crowded_out(opening: Option<&Opening>) {
     match opening {
         Some(opening) => opening.crowded_out().await,
-        None => std::future::pending().await,
+        None => pending().await,
     }
 }
 
 async fn open(
     door: &Arc<Door>,
     wire: &mut Wire<Stream>,
+    knock: Knock,
     opening: Option<&Opening>,
 ) -> Result<Option<Opened>, Fatal> {
     let encryption = door.config.encryption;
     let Some(request) = request(wire, &door.sessions, opening, encryption).await? else {
         return Ok(None);
     };
+    negotiate(wire, &request)?;
+    let (broker, user) = (door.engine.broker(), &request.user);
+    let assurance = wire.tls().map(Assurance::from).unwrap_or_default();
+    let login = authenticate(wire, broker, knock, user, assurance).await?;
+    // Taken last, so that whoever only knocks keeps nobody out.
     let place = Arc::clone(&door.places).try_acquire_owned().map_err(|_| Fatal::TooManyClients)?;
-    let principal = authenticate(wire, &request)?;
-    let session = Session::new(request.settings(&door.config)?, Limits::from(&door.config));
+    let principal =
+        login.as_ref().map_or_else(Principal::anonymous, |login| login.principal.clone());
+    let (session, query) = session(door, &request, principal)?;
     let registration = door.sessions.register();
-    let query = door.engine.session(principal);
     let identity = Identity {
         user: request.user.clone(),
         process: registration.process,
@@ -151,7 +168,26 @@ async fn open(
         .install(query.context(), identity)
         .map_err(|error| Fatal::Session { message: error.to_string() })?;
     greet(wire, &session.settings(), &registration)?;
-    Ok(Some(Opened { session, query, registration, place }))
+    Ok(Some(Opened { session, query, registration, place, login }))
+}
+
+fn session(
+    door: &Door,
+    request: &Request,
+    principal: Principal,
+) -> Result<(Session, QuerySession), Fatal> {
+    let broker = door.engine.broker();
+    let is_superuser = broker.authentication_required() && broker.is_superuser(&principal);
+    let settings = request.settings(&door.config, is_superuser)?;
+    Ok((Session::new(settings, Limits::from(&door.config)), door.engine.session(principal)))
+}
+
+/// Returns when the session must not go on; never where nobody logged in.
+async fn login_ended(door: &Door, login: Option<Login>) {
+    match login {
+        Some(login) => door.engine.broker().watch_login(login).ended().await,
+        None => pending().await,
+    }
 }
 
 async fn say_goodbye<S: AsyncRead + AsyncWrite + Unpin>(mut wire: Wire<S>, fatal: &Fatal) {

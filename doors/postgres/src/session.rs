@@ -282,7 +282,7 @@ mod tests {
 
     fn session() -> Session {
         let limits = Limits { statements_max: 2, statement_bytes_max: 10, portals_max: 2 };
-        Session::new(Settings::new("ada", Duration::ZERO), limits)
+        Session::new(Settings::new("ada", false, Duration::ZERO), limits)
     }
 
     fn prepared(sql: &str) -> Arc<Prepared> {

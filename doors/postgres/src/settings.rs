@@ -103,8 +103,11 @@ pub(crate) struct Settings {
 
 impl Settings {
     /// A session of `user` that begins with this `statement_timeout`.
-    pub(crate) fn new(user: &str, statement_timeout: Duration) -> Settings {
+    pub(crate) fn new(user: &str, is_superuser: bool, statement_timeout: Duration) -> Settings {
         let mut initial = BTreeMap::new();
+        if is_superuser {
+            initial.insert("is_superuser".to_owned(), "on".to_owned());
+        }
         initial.insert("session_authorization".to_owned(), user.to_owned());
         let timeout = statement_timeout.as_millis().to_string();
         initial.insert("statement_timeout".to_owned(), timeout);
@@ -303,7 +306,7 @@ mod tests {
     use super::*;
 
     fn settings() -> Settings {
-        Settings::new("ada", Duration::ZERO)
+        Settings::new("ada", false, Duration::ZERO)
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! From the first byte of a connection to a session.
 //!
-//! Owns the opening packets, encryption, authentication and what a client is told about the server.
+//! Owns the opening packets, encryption and what a client is told about the server; who it is,
+//! `authentication` finds out.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +11,6 @@ use pgwire::messages::startup::{
     Authentication, BackendKeyData, NegotiateProtocolVersion, ParameterStatus, SecretKey,
 };
 use posthouse_listener::{Opening as Handshake, Stream};
-use posthouse_types::Principal;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::PostgresConfig;
@@ -106,8 +106,12 @@ impl Request {
     }
 
     /// The settings that the session begins with.
-    pub(crate) fn settings(&self, config: &PostgresConfig) -> Result<Settings, Fatal> {
-        let mut settings = Settings::new(&self.user, config.statement_timeout);
+    pub(crate) fn settings(
+        &self,
+        config: &PostgresConfig,
+        is_superuser: bool,
+    ) -> Result<Settings, Fatal> {
+        let mut settings = Settings::new(&self.user, is_superuser, config.statement_timeout);
         for (name, value) in &self.settings {
             settings.open_with(name, value).map_err(Fatal::Setting)?;
         }
@@ -115,29 +119,26 @@ impl Request {
     }
 }
 
-/// Finds out who the client is.
-///
-/// The door trusts whoever reaches it, as PostgreSQL's `trust` does; the node refuses to listen
-/// beyond loopback that way. The name a client gives itself grants nothing, so it acts as anonymous.
-pub(crate) fn authenticate<S: AsyncRead + AsyncWrite + Unpin>(
+/// Tells a client that wants more of the protocol than there is how much of it there is.
+pub(crate) fn negotiate<S: AsyncRead + AsyncWrite + Unpin>(
     wire: &mut Wire<S>,
     request: &Request,
-) -> Result<Principal, Fatal> {
-    if request.minor > 0 || !request.unknown_options.is_empty() {
-        let options = request.unknown_options.clone();
-        let negotiate = NegotiateProtocolVersion::new(0, options);
-        push(wire, PgWireBackendMessage::NegotiateProtocolVersion(negotiate))?;
+) -> Result<(), Fatal> {
+    if request.minor == 0 && request.unknown_options.is_empty() {
+        return Ok(());
     }
-    push(wire, PgWireBackendMessage::Authentication(Authentication::Ok))?;
-    Ok(Principal::anonymous())
+    let options = request.unknown_options.clone();
+    let negotiate = NegotiateProtocolVersion::new(0, options);
+    push(wire, PgWireBackendMessage::NegotiateProtocolVersion(negotiate))
 }
 
-/// Tells the client about the server and how to cancel.
+/// Tells the client that it is let in, about the server, and how to cancel.
 pub(crate) fn greet<S: AsyncRead + AsyncWrite + Unpin>(
     wire: &mut Wire<S>,
     settings: &Settings,
     registration: &Registration,
 ) -> Result<(), Fatal> {
+    push(wire, PgWireBackendMessage::Authentication(Authentication::Ok))?;
     for (name, value) in settings.reported() {
         let status = ParameterStatus::new(name.to_owned(), value.to_owned());
         push(wire, PgWireBackendMessage::ParameterStatus(status))?;
@@ -147,7 +148,7 @@ pub(crate) fn greet<S: AsyncRead + AsyncWrite + Unpin>(
     push(wire, PgWireBackendMessage::BackendKeyData(key))
 }
 
-fn push<S: AsyncRead + AsyncWrite + Unpin>(
+pub(crate) fn push<S: AsyncRead + AsyncWrite + Unpin>(
     wire: &mut Wire<S>,
     message: PgWireBackendMessage,
 ) -> Result<(), Fatal> {
@@ -191,7 +192,7 @@ mod tests {
             ("options", r"-c statement_timeout=5s --search-path=a\ b"),
         ])
         .unwrap();
-        let settings = request.settings(&PostgresConfig::default()).unwrap();
+        let settings = request.settings(&PostgresConfig::default(), false).unwrap();
         assert_eq!(settings.value("statement_timeout").unwrap(), "5000");
         assert_eq!(settings.value("search_path").unwrap(), "a b");
         assert_eq!(settings.value("application_name").unwrap(), "psql");
@@ -208,7 +209,7 @@ mod tests {
     #[test]
     fn an_unknown_setting_is_refused() {
         let request = request(&[("user", "ada"), ("no_such", "1")]).unwrap();
-        let refused = request.settings(&PostgresConfig::default());
+        let refused = request.settings(&PostgresConfig::default(), false);
         assert!(matches!(refused, Err(Fatal::Setting(_))));
     }
 }

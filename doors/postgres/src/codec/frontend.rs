@@ -4,6 +4,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use pgwire::messages::extendedquery::Bind;
 
 use super::reader::Reader;
+use super::sasl::Answer;
 use super::{DecodeError, SMALL_BYTES_MAX};
 
 /// A message from a client. Names are empty for the unnamed statement or portal.
@@ -28,7 +29,7 @@ pub(crate) enum Frontend {
     CopyDone,
     CopyFail(String),
     /// An answer to an authentication request.
-    Password(Bytes),
+    Answer(Answer),
     Terminate,
 }
 
@@ -96,7 +97,7 @@ fn body(kind: u8, mut reader: Reader) -> Result<Frontend, DecodeError> {
         b'd' => Frontend::CopyData(reader.rest()),
         b'c' => Frontend::CopyDone,
         b'f' => Frontend::CopyFail(reader.text("reason")?),
-        b'p' => Frontend::Password(reader.rest()),
+        b'p' => Frontend::Answer(Answer::new(reader.rest())),
         b'X' => Frontend::Terminate,
         kind => return Err(DecodeError::Kind { kind }),
     };

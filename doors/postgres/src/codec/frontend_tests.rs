@@ -44,7 +44,10 @@ fn samples() -> Vec<(Vec<u8>, Frontend)> {
         (message(b'd', b"1\t2\n"), Frontend::CopyData(Bytes::from_static(b"1\t2\n"))),
         (message(b'c', b""), Frontend::CopyDone),
         (message(b'f', b"no\0"), Frontend::CopyFail("no".into())),
-        (message(b'p', b"secret\0"), Frontend::Password(Bytes::from_static(b"secret\0"))),
+        (
+            message(b'p', b"secret\0"),
+            Frontend::Answer(Answer::new(Bytes::from_static(b"secret\0"))),
+        ),
         (message(b'X', b""), Frontend::Terminate),
     ]
 }

@@ -11,9 +11,11 @@
 mod frontend;
 mod opening;
 mod reader;
+mod sasl;
 
 pub(crate) use frontend::{Frontend, Target, decode};
 pub(crate) use opening::{Opening, decode_opening};
+pub(crate) use sasl::Answer;
 
 /// LIMIT: a startup packet; PostgreSQL's own limit.
 pub(crate) const OPENING_BYTES_MAX: usize = 10_000;

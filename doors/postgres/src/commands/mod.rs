@@ -142,7 +142,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
             Frontend::Flush => Ok(self.wire.flush().await?),
             // What is left of a COPY that has failed.
             Frontend::CopyData(_) | Frontend::CopyDone | Frontend::CopyFail(_) => Ok(()),
-            Frontend::Password(_) => Err(Failure::UnexpectedPassword.into()),
+            Frontend::Answer(_) => Err(Failure::UnexpectedPassword.into()),
             Frontend::Sync | Frontend::Terminate => Ok(()),
         }
     }
@@ -262,7 +262,7 @@ fn is_extended(message: &Frontend) -> bool {
         | Frontend::CopyData(_)
         | Frontend::CopyDone
         | Frontend::CopyFail(_)
-        | Frontend::Password(_)
+        | Frontend::Answer(_)
         | Frontend::Terminate => false,
     }
 }

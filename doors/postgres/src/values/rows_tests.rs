@@ -17,7 +17,7 @@ use super::*;
 use crate::settings::Settings;
 
 fn style(changes: &[(&str, &str)]) -> Style {
-    let mut settings = Settings::new("ada", Duration::ZERO);
+    let mut settings = Settings::new("ada", false, Duration::ZERO);
     for (name, value) in changes {
         settings.set(name, value).unwrap();
     }

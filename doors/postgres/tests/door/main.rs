@@ -5,6 +5,7 @@
     reason = "what a test cannot go on without is a failure of the test"
 )]
 
+mod authentication;
 mod clients;
 mod copying;
 mod extended;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use posthouse_broker::{Broker, BrokerConfig};
+use posthouse_broker::{AuthenticationConfig, Broker, BrokerConfig};
 use posthouse_listener::Listener;
 use posthouse_log::{MemoryConfig, MemoryEngine};
 use posthouse_postgres::{PostgresConfig, serve};
@@ -29,10 +29,22 @@ impl Node {
         Node::start_with(PostgresConfig::default()).await
     }
 
+    /// A node that asks its clients who they are.
+    pub(crate) async fn start_asking() -> Node {
+        let authentication =
+            AuthenticationConfig { required: true, ..AuthenticationConfig::default() };
+        let broker = BrokerConfig { authentication, ..BrokerConfig::default() };
+        Node::start_node(PostgresConfig::default(), broker).await
+    }
+
     pub(crate) async fn start_with(config: PostgresConfig) -> Node {
+        Node::start_node(config, BrokerConfig::default()).await
+    }
+
+    async fn start_node(config: PostgresConfig, broker: BrokerConfig) -> Node {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let log = MemoryEngine::new(MemoryConfig::default(), Arc::clone(&clock));
-        let broker = Broker::open(log, BrokerConfig::default(), clock).await.unwrap();
+        let broker = Broker::open(log, broker, clock).await.unwrap();
         let queries = QueryConfig { threads: 2, ..QueryConfig::default() };
         let engine = QueryEngine::start(broker, queries).unwrap();
         let listener = Listener::bind("postgres", "127.0.0.1:0".parse().unwrap()).await.unwrap();
