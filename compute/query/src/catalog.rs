@@ -15,6 +15,7 @@ use posthouse_types::{Principal, TopicName};
 
 use crate::QueryError;
 use crate::engine::Shared;
+use crate::error::sqlstate;
 use crate::files;
 use crate::topic::{ReadLimits, TopicTable, lookup_failed};
 
@@ -38,10 +39,14 @@ impl PublicSchema {
 
     /// The topic that SQL calls `name`; `None` when there is none.
     pub(crate) async fn topic(&self, name: &str) -> Result<Option<Arc<Topic>>, QueryError> {
-        match self.named(TopicName::new(name)).await? {
-            Some(topic) => Ok(Some(topic)),
-            // A name that is not UTF-8 has only its alias in SQL.
-            None => self.named(TopicName::from_kafka_alias(name)).await,
+        let found = self.named(TopicName::new(name)).await;
+        if let Ok(Some(topic)) = found {
+            return Ok(Some(topic));
+        }
+        // A name that is not UTF-8 has only its alias in SQL.
+        match self.named(TopicName::from_kafka_alias(name)).await {
+            Ok(Some(topic)) => Ok(Some(topic)),
+            _ => found,
         }
     }
 
@@ -72,6 +77,17 @@ impl PublicSchema {
         }
     }
 
+    /// The node's files are nobody's topics: as with PostgreSQL's `pg_read_server_files`, who reads
+    /// one reads with the rights of the node itself.
+    fn check_files(&self, name: &str) -> Result<(), QueryError> {
+        if self.broker().is_superuser(&self.principal) {
+            return Ok(());
+        }
+        let message = format!("permission denied for file {name}");
+        let error = QueryError::new(sqlstate::INSUFFICIENT_PRIVILEGE, message);
+        Err(error.with_hint("only a superuser may read the node's files"))
+    }
+
     fn broker(&self) -> &Arc<Broker> {
         &self.shared.broker
     }
@@ -86,6 +102,9 @@ impl PublicSchema {
             let broker = Arc::clone(self.broker());
             let table = TopicTable::new(broker, self.principal.clone(), topic, limits)?;
             return Ok(Some(Arc::new(table)));
+        }
+        if files::looks_like_file(name) {
+            self.check_files(name)?;
         }
         files::table(&self.shared, name).await
     }

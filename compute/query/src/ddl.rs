@@ -11,7 +11,7 @@ use datafusion::arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use datafusion::catalog::SchemaProvider;
 use posthouse_broker::{
     AlterTopicError, Broker, Column, ColumnFormat, ConfigChange, CreateTopic, CreateTopicError,
-    DecodeFailure, Topic, TopicRef, TopicSchema,
+    DecodeFailure, Operation, Resource, Topic, TopicRef, TopicSchema,
 };
 use posthouse_types::{PartitionIndex, Principal, TopicName};
 
@@ -167,8 +167,11 @@ impl TopicStatements {
         rows.finish().map(TopicOutcome::Rows)
     }
 
-    /// Offsets and bytes of a topic; `None` while a partition of it cannot be asked.
+    /// Offsets and bytes of a topic; `None` when it may not be read, or a partition cannot be asked.
     async fn size(&self, topic: &Topic) -> Option<(u64, u64)> {
+        if !self.broker.shows(&self.principal, Operation::Read, Resource::Topic(&topic.name)) {
+            return None;
+        }
         let (mut records, mut bytes) = (0, 0);
         for index in 0..topic.partitions {
             let (reference, index) = (TopicRef::Id(topic.id), PartitionIndex::new(index));
@@ -360,6 +363,7 @@ fn check_width(format: ColumnFormat, columns: usize) -> Result<(), QueryError> {
 
 fn create_failed(error: &CreateTopicError) -> QueryError {
     let state = match error {
+        CreateTopicError::Denied(denied) => return QueryError::denied(denied),
         CreateTopicError::Exists(_) | CreateTopicError::AliasTaken { .. } => {
             sqlstate::DUPLICATE_TABLE
         }
@@ -368,7 +372,6 @@ fn create_failed(error: &CreateTopicError) -> QueryError {
             sqlstate::INVALID_PARAMETER_VALUE
         }
         CreateTopicError::Schema { .. } => sqlstate::INVALID_TABLE_DEFINITION,
-        CreateTopicError::Denied(_) => sqlstate::INSUFFICIENT_PRIVILEGE,
         CreateTopicError::Storage(_) | CreateTopicError::Catalog(_) => sqlstate::IO_ERROR,
     };
     QueryError::new(state, error.to_string())

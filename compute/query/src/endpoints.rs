@@ -127,7 +127,7 @@ fn failed(error: &EndpointError) -> QueryError {
                 (sqlstate::PROGRAM_LIMIT_EXCEEDED, None)
             }
             DeclareError::Catalog(_) => (sqlstate::IO_ERROR, None),
-            DeclareError::Denied(_) => (sqlstate::INSUFFICIENT_PRIVILEGE, None),
+            DeclareError::Denied(denied) => return QueryError::denied(denied),
         },
         EndpointError::Configured(_) => (
             sqlstate::OBJECT_NOT_IN_PREREQUISITE_STATE,

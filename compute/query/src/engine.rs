@@ -90,6 +90,11 @@ impl QueryEngine {
         QuerySession::new(Arc::clone(&self.shared), principal)
     }
 
+    /// The node whose topics it reads.
+    pub fn broker(&self) -> &Arc<Broker> {
+        &self.shared.broker
+    }
+
     /// Bytes that running queries hold of the memory pool.
     pub fn memory_used(&self) -> usize {
         self.shared.room.memory_pool.reserved()

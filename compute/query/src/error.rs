@@ -8,6 +8,8 @@
 
 use std::fmt;
 
+use posthouse_broker::Denied;
+
 /// SQLSTATEs by their PostgreSQL names.
 pub(crate) mod sqlstate {
     pub(crate) const FEATURE_NOT_SUPPORTED: &str = "0A000";
@@ -75,6 +77,17 @@ impl QueryError {
     pub(crate) fn at(mut self, position: Option<usize>) -> QueryError {
         self.position = self.position.or(position);
         self
+    }
+
+    /// What the principal may not do, in PostgreSQL's words. They are the same whether or not there
+    /// is such a thing.
+    pub(crate) fn denied(denied: &Denied) -> QueryError {
+        let Denied { principal, operation, resource } = denied;
+        QueryError::new(
+            sqlstate::INSUFFICIENT_PRIVILEGE,
+            format!("permission denied for {resource}"),
+        )
+        .with_hint(format!("{principal} needs {operation} on {resource}"))
     }
 
     pub(crate) fn unsupported(message: impl Into<String>) -> QueryError {

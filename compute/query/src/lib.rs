@@ -3,6 +3,7 @@
 //! Entry points: [`QueryEngine`] is the node's one room for queries, with its own threads and
 //! memory; [`QuerySession`] is one client's view of it.
 
+mod access;
 mod catalog;
 mod classify;
 mod columns;

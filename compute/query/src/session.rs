@@ -18,13 +18,16 @@ use futures::stream;
 use parking_lot::Mutex;
 use posthouse_types::Principal;
 
+use crate::access::AccessStatements;
 use crate::catalog::{CATALOG, PublicSchema, SCHEMA};
 use crate::ddl::{TopicOutcome, TopicStatements};
 use crate::endpoints::EndpointStatements;
 use crate::engine::Shared;
 use crate::error::sqlstate;
 use crate::rows::{in_turn, rows};
-use crate::statement::{EndpointStatement, Statement, StatementKind, TopicStatement};
+use crate::statement::{
+    AccessStatement, EndpointStatement, Statement, StatementKind, TopicStatement,
+};
 use crate::yielding::YieldAboveMultipliers;
 use crate::{QueryError, guard, metrics, planning};
 
@@ -107,6 +110,7 @@ impl QuerySession {
         match &statement.kind {
             StatementKind::Topic(topic) => self.run_topic(topic.clone()).await,
             StatementKind::Endpoint(endpoint) => self.run_endpoint(endpoint.clone()).await,
+            StatementKind::Access(access) => self.run_access(access.clone()).await,
             StatementKind::SetTimeout(value) => self.set_timeout(value.as_deref()),
             StatementKind::ShowTimeout => self.show_timeout(),
             StatementKind::DataFusion(_) => {
@@ -210,13 +214,7 @@ impl QuerySession {
             principal: self.principal.clone(),
             catalog: Arc::clone(&self.catalog),
         };
-        let began = Instant::now();
-        let outcome = self.within_timeout(async move { statements.run(statement).await }).await;
-        metrics::statement_ended(if outcome.is_ok() { "ok" } else { "error" }, began.elapsed());
-        Ok(match outcome? {
-            TopicOutcome::Done(tag) => Outcome::Done { tag: tag.to_owned(), count: None },
-            TopicOutcome::Rows(batch) => at_once(batch),
-        })
+        self.run_own(async move { statements.run(statement).await }).await
     }
 
     async fn run_endpoint(&self, statement: EndpointStatement) -> Result<Outcome, QueryError> {
@@ -224,8 +222,24 @@ impl QuerySession {
             broker: Arc::clone(&self.shared.broker),
             principal: self.principal.clone(),
         };
+        self.run_own(async move { statements.run(statement).await }).await
+    }
+
+    async fn run_access(&self, statement: AccessStatement) -> Result<Outcome, QueryError> {
+        let statements = AccessStatements {
+            broker: Arc::clone(&self.shared.broker),
+            principal: self.principal.clone(),
+        };
+        self.run_own(async move { statements.run(statement).await }).await
+    }
+
+    /// Runs a statement that DataFusion has no part in.
+    async fn run_own(
+        &self,
+        work: impl Future<Output = Result<TopicOutcome, QueryError>> + Send + 'static,
+    ) -> Result<Outcome, QueryError> {
         let began = Instant::now();
-        let outcome = self.within_timeout(async move { statements.run(statement).await }).await;
+        let outcome = self.within_timeout(work).await;
         metrics::statement_ended(if outcome.is_ok() { "ok" } else { "error" }, began.elapsed());
         Ok(match outcome? {
             TopicOutcome::Done(tag) => Outcome::Done { tag: tag.to_owned(), count: None },

@@ -15,7 +15,16 @@
 //! DESCRIBE name
 //! SET statement_timeout {= | TO} {value | DEFAULT}      SHOW statement_timeout
 //! ```
+//!
+//! Those about users and permissions are in [`access`].
+//!
+//! # Invariants
+//! - A statement is not shown by `{:?}`, and an error about a script that may hold a password quotes
+//!   nothing of it.
 
+mod access;
+
+use std::fmt;
 use std::sync::Arc;
 
 use datafusion::sql::parser::{DFParser, DFParserBuilder, Statement as DataFusionStatement};
@@ -25,6 +34,7 @@ use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::ParserError;
 use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan};
 
+pub(crate) use self::access::{AccessStatement, Revoked, UserOption};
 use crate::QueryError;
 use crate::catalog::{CATALOG, SCHEMA};
 use crate::error::sqlstate;
@@ -34,7 +44,7 @@ use crate::position::char_position;
 const RECURSION_MAX: usize = 128;
 
 /// One statement of a script.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Statement {
     /// The whole script, which positions refer to.
     pub(crate) sql: Arc<str>,
@@ -45,6 +55,7 @@ pub struct Statement {
 pub(crate) enum StatementKind {
     Topic(TopicStatement),
     Endpoint(EndpointStatement),
+    Access(AccessStatement),
     SetTimeout(Option<String>),
     ShowTimeout,
     DataFusion(Box<DataFusionStatement>),
@@ -98,6 +109,10 @@ impl Statement {
     /// # Errors
     /// 42601 at the first place where it is not SQL.
     pub(crate) fn parse(sql: &str) -> Result<Vec<Statement>, QueryError> {
+        Statement::split(sql).map_err(|error| without_secrets(error, sql))
+    }
+
+    fn split(sql: &str) -> Result<Vec<Statement>, QueryError> {
         let script: Arc<str> = Arc::from(sql);
         let about = |error| QueryError::about(&error, sql);
         let parser = DFParserBuilder::new(sql)
@@ -129,6 +144,9 @@ impl Statement {
                 matches!(topic, TopicStatement::Show | TopicStatement::Describe { .. })
             }
             StatementKind::Endpoint(endpoint) => matches!(endpoint, EndpointStatement::Show),
+            StatementKind::Access(access) => {
+                matches!(access, AccessStatement::ShowUsers | AccessStatement::ShowGrants { .. })
+            }
             StatementKind::SetTimeout(_) => false,
             StatementKind::ShowTimeout => true,
             StatementKind::DataFusion(inner) => match inner.as_ref() {
@@ -142,6 +160,21 @@ impl Statement {
     }
 }
 
+impl fmt::Debug for Statement {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Statement").finish_non_exhaustive()
+    }
+}
+
+/// A parser quotes what it did not expect, which may be a password.
+fn without_secrets(mut error: QueryError, sql: &str) -> QueryError {
+    if error.sqlstate == sqlstate::SYNTAX_ERROR && sql.to_ascii_lowercase().contains("password") {
+        let wanted = error.message.split_once(", found: ").map(|(wanted, _)| wanted.to_owned());
+        error.message = wanted.unwrap_or_else(|| "syntax error".to_owned());
+    }
+    error
+}
+
 struct ScriptParser<'s> {
     sql: &'s str,
     parser: DFParser<'s>,
@@ -149,6 +182,9 @@ struct ScriptParser<'s> {
 
 impl ScriptParser<'_> {
     fn statement(&mut self) -> Result<StatementKind, QueryError> {
+        if let Some(access) = self.access()? {
+            return Ok(access);
+        }
         let topic = match (self.word(0).as_str(), self.word(1).as_str()) {
             ("CREATE", "TOPIC") => self.create()?,
             ("ALTER", "TOPIC") => self.alter()?,

@@ -192,6 +192,23 @@ impl Verifier {
         Ok(Verifier::of_salted(mechanism, salted, salt, iterations))
     }
 
+    /// As PostgreSQL writes one, `SCRAM-SHA-256$iterations:salt$StoredKey:ServerKey`; `None` for a
+    /// text that is not so made, which PostgreSQL takes for a password.
+    pub fn from_postgres(text: &str) -> Option<Result<Verifier, VerifierError>> {
+        let mechanism = Mechanism::ScramSha256;
+        let (head, keys) = text.strip_prefix("SCRAM-SHA-256$")?.split_once('$')?;
+        let (iterations, salt) = head.split_once(':')?;
+        let (stored, server) = keys.split_once(':')?;
+        let key = |text: &str| {
+            STANDARD.decode(text).ok().filter(|key| key.len() == mechanism.key_bytes())
+        };
+        let iterations = iterations.parse().ok()?;
+        let (salt, stored_key, server_key) =
+            (STANDARD.decode(salt).ok()?, key(stored)?, key(server)?);
+        let checked = check(iterations, &salt);
+        Some(checked.map(|()| Verifier { mechanism, iterations, salt, stored_key, server_key }))
+    }
+
     /// One that no password satisfies, for a user that does not exist: always the same for the same
     /// name and `secret`, so that asking twice does not tell.
     pub(crate) fn decoy(mechanism: Mechanism, user: &str, secret: &[u8]) -> Verifier {

@@ -28,6 +28,7 @@ use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
 
+pub(crate) use self::path::looks_like_file;
 use crate::engine::Shared;
 use crate::error::sqlstate;
 use crate::{FileAccess, QueryError};
@@ -41,7 +42,7 @@ pub(crate) async fn table(
     shared: &Arc<Shared>,
     name: &str,
 ) -> Result<Option<Arc<dyn TableProvider>>, QueryError> {
-    if !path::looks_like_file(name) {
+    if !looks_like_file(name) {
         return Ok(None);
     }
     let (access, wanted) = (shared.config.files.clone(), name.to_owned());

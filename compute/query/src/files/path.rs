@@ -23,7 +23,7 @@ const SEGMENTS: MatchOptions = MatchOptions {
 };
 
 /// Whether a name that is no topic's is meant as a file, a folder or a pattern.
-pub(super) fn looks_like_file(name: &str) -> bool {
+pub(crate) fn looks_like_file(name: &str) -> bool {
     name.contains('/') || is_pattern(name) || FileKind::of(Path::new(name)).is_some()
 }
 

@@ -212,6 +212,8 @@ impl Reader {
 
     /// Asks the log for chunks; `false` when there are no more slices.
     async fn read(&mut self) -> Result<bool, QueryError> {
+        // It may have been taken back since the query began.
+        self.plan.permission.check()?;
         let over = self.current.as_ref().is_none_or(Position::is_over);
         if over {
             let Some(slice) = self.slices.pop_front() else { return Ok(false) };

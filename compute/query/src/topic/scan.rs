@@ -22,6 +22,7 @@ use posthouse_types::{ByteSize, Offset, PartitionIndex};
 
 use super::pushdown::Predicate;
 use super::read::{ReadMetrics, Reader};
+use super::table::Permission;
 use crate::decode::DecodePlan;
 
 /// A run of offsets of one partition, fixed when the query began.
@@ -36,6 +37,7 @@ pub(crate) struct Slice {
 /// What every part of a scan shares.
 #[derive(Debug)]
 pub(crate) struct ScanPlan {
+    pub(super) permission: Permission,
     pub(crate) decode: Arc<DecodePlan>,
     pub(crate) predicate: Option<Predicate>,
     pub(crate) read_bytes: ByteSize,

@@ -20,7 +20,7 @@ use datafusion::logical_expr::dml::InsertOp;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use parking_lot::Mutex;
-use posthouse_broker::{Broker, LookupError, Topic, TopicRef};
+use posthouse_broker::{Broker, LookupError, Operation, Resource, Topic, TopicRef};
 use posthouse_log::{Log, LogEnds};
 use posthouse_types::{ByteSize, Offset, PartitionIndex, Principal};
 
@@ -78,6 +78,15 @@ impl TopicTable {
         let columns = Arc::new(TopicColumns::of(&topic)?);
         let pinned = Mutex::default();
         Ok(TopicTable { broker, principal, topic, columns, limits, pinned })
+    }
+
+    fn permission(&self, operation: Operation) -> Permission {
+        Permission {
+            broker: Arc::clone(&self.broker),
+            principal: self.principal.clone(),
+            operation,
+            topic: Arc::clone(&self.topic),
+        }
     }
 
     /// What is to be read, in order of partition and offset.
@@ -190,6 +199,7 @@ impl TableProvider for TopicTable {
             None => Cow::Owned((0..self.columns.schema.fields().len()).collect()),
         };
         let predicate = filters.iter().filter_map(Predicate::of).reduce(Predicate::and);
+        self.permission(Operation::Read).check()?;
         let query = state.execution_props().query_execution_start_time;
         let query = query.map(|began| began.timestamp_micros());
         let slices = self.slices(query, predicate.as_ref()).await?;
@@ -198,6 +208,7 @@ impl TableProvider for TopicTable {
             _ => state.config().target_partitions(),
         };
         let plan = ScanPlan {
+            permission: self.permission(Operation::Read),
             decode: Arc::new(DecodePlan::new(
                 self.topic.name.to_string(),
                 &self.columns,
@@ -233,6 +244,7 @@ impl TableProvider for TopicTable {
                 "{operation} is not supported: a topic only grows"
             )));
         }
+        self.permission(Operation::Write).check()?;
         let sink = TopicSink::new(
             Arc::clone(&self.broker),
             self.principal.clone(),
@@ -252,6 +264,37 @@ impl fmt::Debug for TopicTable {
     }
 }
 
+/// Something that a principal must be allowed all the while it is done.
+pub(super) struct Permission {
+    broker: Arc<Broker>,
+    principal: Principal,
+    operation: Operation,
+    topic: Arc<Topic>,
+}
+
+impl Permission {
+    /// Whether it is allowed now.
+    ///
+    /// # Errors
+    /// 42501 when it is not, or not any more.
+    pub(super) fn check(&self) -> Result<(), QueryError> {
+        self.broker
+            .authorize(&self.principal, self.operation, Resource::Topic(&self.topic.name))
+            .map_err(|denied| QueryError::denied(&denied))
+    }
+}
+
+impl fmt::Debug for Permission {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Permission")
+            .field("principal", &self.principal)
+            .field("operation", &self.operation)
+            .field("topic", &self.topic.name)
+            .finish()
+    }
+}
+
 /// What a client is told when a topic or partition cannot be used.
 pub(crate) fn lookup_failed(error: &LookupError) -> QueryError {
     let state = match error {
@@ -259,7 +302,7 @@ pub(crate) fn lookup_failed(error: &LookupError) -> QueryError {
         LookupError::UnknownPartition { .. } => sqlstate::UNDEFINED_OBJECT,
         LookupError::Opening { .. } => sqlstate::CANNOT_CONNECT_NOW,
         LookupError::Failed { .. } => sqlstate::IO_ERROR,
-        LookupError::Denied(_) => sqlstate::INSUFFICIENT_PRIVILEGE,
+        LookupError::Denied(denied) => return QueryError::denied(denied),
     };
     QueryError::new(state, error.to_string())
 }

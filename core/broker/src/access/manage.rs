@@ -72,7 +72,12 @@ impl Broker {
         changes: Vec<UserChange>,
     ) -> Result<(), AccessError> {
         let own = is_self(principal, name)
-            && changes.iter().all(|change| matches!(change, UserChange::Password(_)));
+            && changes.iter().all(|change| {
+                matches!(
+                    change,
+                    UserChange::Password(_) | UserChange::Verifier(_) | UserChange::NoPassword
+                )
+            });
         if !own {
             self.authorize(principal, Operation::Alter, Resource::Cluster)?;
         }
