@@ -15,7 +15,6 @@ use posthouse_broker::{
     Broker, Declaration, DeclarationKind, Declarations, EndpointDescription, EndpointRefused,
     EndpointRunner, EndpointSettings, EndpointState,
 };
-use posthouse_types::Principal;
 use posthouse_zmtp::SocketType;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
@@ -178,9 +177,12 @@ impl ZeromqDoor {
             dropped: false,
         };
         let before = self.entries.lock().insert(spec.name.clone(), entry);
+        if let Some(gatekeeper) = &spec.gatekeeper {
+            gatekeeper.begin(&self.broker);
+        }
         let context = Context {
             broker: Arc::clone(&self.broker),
-            principal: Principal::anonymous(),
+            principal: spec.principal(),
             spec,
             progress,
             until,

@@ -14,6 +14,7 @@ mod errors;
 mod frames;
 #[doc(hidden)]
 pub mod fuzz;
+mod gatekeeper;
 mod metrics;
 mod progress;
 mod sockets;

@@ -22,8 +22,8 @@ pub use endpoint::{Endpoint, EndpointError};
 pub use error::{BindError, ConnectError, RecvError, SendError, SubscribeError};
 pub use events::{Event, Monitor};
 pub use mechanism::{
-    CurveClient, CurveKeyError, CurveKeys, CurvePublicKey, CurveServer, PlainClient, PlainServer,
-    PlainTooLong, Security,
+    Authenticator, Credentials, CurveClient, CurveKeyError, CurveKeys, CurvePublicKey, CurveServer,
+    Judgement, Pass, PlainClient, PlainServer, PlainTooLong, Security,
 };
 pub use message::Message;
 pub use options::{Options, OptionsError, TcpKeepalive};

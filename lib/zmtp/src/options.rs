@@ -2,11 +2,12 @@
 //!
 //! Where a default differs from libzmq's, its field says so.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::mechanism::Security;
+use crate::mechanism::{Authenticator, Security};
 
 /// LIMIT: a routing id, by the specification.
 const IDENTITY_BYTES_MAX: usize = 255;
@@ -28,6 +29,9 @@ pub struct Options {
     pub identity: Bytes,
     /// How peers prove who they are.
     pub security: Security,
+    /// Asked about every peer that the server of [`Options::security`] has let in, where that takes
+    /// time. libzmq's ZAP is the like of it.
+    pub authenticator: Option<Arc<dyn Authenticator>>,
     /// The first wait before a lost connection is tried again; `None` never tries again.
     pub reconnect_interval: Option<Duration>,
     /// Each failure doubles the wait up to this; zero keeps it as it is.
@@ -106,6 +110,7 @@ impl Default for Options {
             linger: None,
             identity: Bytes::new(),
             security: Security::Null,
+            authenticator: None,
             reconnect_interval: Some(Duration::from_millis(100)),
             reconnect_interval_max: Duration::ZERO,
             connect_timeout: None,

@@ -259,7 +259,10 @@ impl Running {
 /// What endpoints may do follows from what the node may.
 fn zeromq_config(config: &Config) -> ZeromqConfig {
     let mut zeromq = config.zeromq.clone();
-    zeromq.policy = Policy { allow_unauthenticated: config.node.allow_unauthenticated };
+    zeromq.policy = Policy {
+        allow_unauthenticated: config.node.allow_unauthenticated,
+        authentication: config.broker.authentication.required,
+    };
     zeromq.drain_timeout = config.node.grace_period;
     zeromq
 }

@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::{EndpointDescription, EndpointRunner, EndpointSettings};
 use crate::{
-    Broker, Declaration, DeclarationKind, DeclareError, DeclareMode, EndpointError, Operation,
-    Resource,
+    Broker, Declaration, DeclarationKind, DeclareError, DeclareMode, Denied, EndpointError,
+    Operation, Resource,
 };
 
 /// The door that runs endpoints, while it is open.
@@ -33,6 +33,9 @@ impl Broker {
         name: &str,
         settings: EndpointSettings,
     ) -> Result<EndpointDescription, EndpointError> {
+        self.authorize(principal, Operation::Alter, Resource::Cluster)
+            .map_err(DeclareError::from)?;
+        self.authorize_acting(principal, &settings)?;
         let runner = self.runner()?;
         if runner.describe().iter().any(|one| one.configured && one.name == name) {
             return Err(EndpointError::Configured(name.to_owned()));
@@ -57,6 +60,8 @@ impl Broker {
         principal: &Principal,
         name: &str,
     ) -> Result<(), EndpointError> {
+        self.authorize(principal, Operation::Alter, Resource::Cluster)
+            .map_err(DeclareError::from)?;
         let runner = self.runner()?;
         if runner.describe().iter().any(|one| one.configured && one.name == name) {
             return Err(EndpointError::Configured(name.to_owned()));
@@ -92,6 +97,26 @@ impl Broker {
         let unknown =
             || DeclareError::Unknown { kind: DeclarationKind::Endpoint, name: name.to_owned() };
         Ok(found.ok_or_else(unknown)?)
+    }
+
+    /// An endpoint acts for the user that it names: nobody gains a superuser's rights by naming one.
+    fn authorize_acting(
+        &self,
+        principal: &Principal,
+        settings: &EndpointSettings,
+    ) -> Result<(), EndpointError> {
+        let users = settings.iter().filter(|(name, _)| *name == "user");
+        for user in users.flat_map(|(_, values)| values) {
+            if self.is_superuser(&Principal::user(user)) && !self.is_superuser(principal) {
+                let denied = Denied {
+                    principal: principal.clone(),
+                    operation: "act".to_owned(),
+                    resource: format!("for user {user}"),
+                };
+                return Err(DeclareError::from(denied).into());
+            }
+        }
+        Ok(())
     }
 
     fn runner(&self) -> Result<Arc<dyn EndpointRunner>, EndpointError> {

@@ -38,6 +38,7 @@ const KNOWN: &[&str] = &[
     "message_bytes_max",
     "reconnect_ms",
     "reconnect_max_ms",
+    "user",
     "mechanism",
     "server",
     "plain_username",
@@ -101,6 +102,11 @@ impl Fields {
 
     pub(super) fn is_empty(&self) -> bool {
         self.left.is_empty()
+    }
+
+    /// Whether a setting is given, and nothing has taken it yet.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.left.iter().any(|(known, _)| known == name)
     }
 
     /// All values of a setting.

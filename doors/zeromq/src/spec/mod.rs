@@ -12,13 +12,16 @@ mod target;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use posthouse_broker::{
     EndpointRefused, EndpointSettings, Overflow, QueueRef, RequestOptions, TopicRef,
 };
-use posthouse_types::TopicName;
+use posthouse_types::{Principal, TopicName};
 use posthouse_zmtp::{Endpoint, Options, SocketType};
 
+use crate::gatekeeper::Gatekeeper;
 use fields::Fields;
 pub(crate) use target::{gives, takes};
 
@@ -29,6 +32,8 @@ pub struct EndpointSpec {
     pub name: String,
     pub(crate) socket: SocketSpec,
     pub(crate) work: Work,
+    /// For whom it acts, where the node asks who its clients are, and who its peers must be.
+    pub(crate) gatekeeper: Option<Arc<Gatekeeper>>,
     /// As it was declared, without secrets.
     pub(crate) shown: EndpointSettings,
 }
@@ -128,6 +133,8 @@ pub(crate) enum Jobs {
 pub struct Policy {
     /// Addresses that other machines reach may be bound although nobody is asked who they are.
     pub allow_unauthenticated: bool,
+    /// The node asks its clients who they are: every endpoint acts for a user.
+    pub authentication: bool,
 }
 
 impl EndpointSpec {
@@ -146,7 +153,8 @@ impl EndpointSpec {
         let kind = socket::kind(&mut fields)?;
         let back_kind = if back.is_empty() { None } else { Some(socket::kind(&mut back)?) };
         let work = target::work(name, kind, &mut fields, back_kind.is_some())?;
-        let mut socket = SocketSpec::parse(kind, &mut fields, policy)?;
+        let gatekeeper = security::gatekeeper(&mut fields, policy)?;
+        let mut socket = SocketSpec::parse(kind, &mut fields, policy, gatekeeper.as_ref())?;
         let for_what = format!(
             "on a {kind} endpoint {}",
             work.as_ref().map_or("with two sockets".to_owned(), ToString::to_string)
@@ -160,12 +168,14 @@ impl EndpointSpec {
             (None, back_kind) => {
                 let back_kind = back_kind.expect("without a target there is a second socket");
                 target::check_device(kind, back_kind)?;
-                let back_socket = SocketSpec::parse(back_kind, &mut back, policy)?;
+                let back_socket =
+                    SocketSpec::parse(back_kind, &mut back, policy, gatekeeper.as_ref())?;
                 back.finish("of the second socket")?;
                 Work::Device(Box::new(back_socket))
             }
         };
-        Ok(EndpointSpec { name: name.to_owned(), socket, work, shown: security::masked(settings) })
+        let shown = security::masked(settings);
+        Ok(EndpointSpec { name: name.to_owned(), socket, work, gatekeeper, shown })
     }
 }
 
@@ -173,6 +183,12 @@ impl EndpointSpec {
     /// Settings as they may be shown: without secrets.
     pub fn masked(settings: &EndpointSettings) -> EndpointSettings {
         security::masked(settings)
+    }
+
+    /// As whom it acts.
+    pub(crate) fn principal(&self) -> Principal {
+        let gatekeeper = self.gatekeeper.as_ref();
+        gatekeeper.map_or_else(Principal::anonymous, |one| one.user().principal())
     }
 
     /// Where its sockets are to be bound and connected, as declared.

@@ -1,15 +1,24 @@
 //! How peers prove who they are: NULL, PLAIN or CURVE.
 //!
+//! Where the node asks its clients who they are, an endpoint names the user for whom it acts. Its
+//! peers prove to be that user, unless the declaration itself says what they have to show, or asks
+//! for nothing: whoever may declare endpoints has decided that.
+//!
 //! # Invariants
 //! - No refusal and no description holds a password or a secret key.
 
+use std::sync::Arc;
+
+use posthouse_access::UserName;
 use posthouse_broker::{EndpointRefused, EndpointSettings};
 use posthouse_zmtp::{
     CurveClient, CurveKeys, CurvePublicKey, CurveServer, Options, PlainClient, PlainServer,
     Security,
 };
 
+use super::Policy;
 use super::fields::Fields;
+use crate::gatekeeper::Gatekeeper;
 
 pub(super) const MASK: &str = "***";
 
@@ -36,25 +45,60 @@ pub(super) fn masked(settings: &EndpointSettings) -> EndpointSettings {
     masked
 }
 
+/// Who lets peers in, where the node asks its clients who they are.
+pub(super) fn gatekeeper(
+    fields: &mut Fields,
+    policy: Policy,
+) -> Result<Option<Arc<Gatekeeper>>, EndpointRefused> {
+    let named = fields.name("user")?;
+    match (named, policy.authentication) {
+        (None, false) => Ok(None),
+        (Some(name), true) => {
+            let user = UserName::new(&name)
+                .map_err(|error| fields.refused("user", &name, error.to_string()))?;
+            Ok(Some(Gatekeeper::new(user)))
+        }
+        (None, true) => {
+            let refused = fields.refused("user", "", "is missing: the endpoint acts for a user");
+            Err(refused.help("its peers prove to be that user by mechanism plain or curve"))
+        }
+        (Some(name), false) => {
+            let reason = "does nothing on a node that asks nobody who they are";
+            Err(fields.refused("user", &name, reason).help("start it with --authentication"))
+        }
+    }
+}
+
 /// Sets the socket's mechanism; whether it asks peers who they are.
 pub(super) fn parse(
     fields: &mut Fields,
     options: &mut Options,
     binds: bool,
+    gatekeeper: Option<&Arc<Gatekeeper>>,
 ) -> Result<bool, EndpointRefused> {
     let mechanisms =
         [("null", Mechanism::Null), ("plain", Mechanism::Plain), ("curve", Mechanism::Curve)];
     match fields.choice("mechanism", &mechanisms)?.unwrap_or(Mechanism::Null) {
         Mechanism::Null => Ok(false),
-        Mechanism::Plain => plain(fields, options, binds),
-        Mechanism::Curve => curve(fields, options, binds),
+        Mechanism::Plain => plain(fields, options, binds, gatekeeper),
+        Mechanism::Curve => curve(fields, options, binds, gatekeeper),
     }
 }
 
-fn plain(fields: &mut Fields, options: &mut Options, binds: bool) -> Result<bool, EndpointRefused> {
+fn plain(
+    fields: &mut Fields,
+    options: &mut Options,
+    binds: bool,
+    gatekeeper: Option<&Arc<Gatekeeper>>,
+) -> Result<bool, EndpointRefused> {
+    let server = fields.flag("server")?.unwrap_or(binds);
+    if let Some(gatekeeper) = gatekeeper.filter(|_| server && !fields.has("plain_username")) {
+        options.security = Security::PlainServer(PlainServer::new(|_, _| true));
+        options.authenticator = Some(Arc::clone(gatekeeper) as _);
+        return Ok(true);
+    }
     let username = needed(fields, "plain_username")?;
     let password = needed(fields, "plain_password")?;
-    let server = fields.flag("server")?.unwrap_or(binds);
     if server {
         options.security = Security::PlainServer(PlainServer::single(&username, &password));
         return Ok(true);
@@ -65,7 +109,12 @@ fn plain(fields: &mut Fields, options: &mut Options, binds: bool) -> Result<bool
     Ok(false)
 }
 
-fn curve(fields: &mut Fields, options: &mut Options, binds: bool) -> Result<bool, EndpointRefused> {
+fn curve(
+    fields: &mut Fields,
+    options: &mut Options,
+    binds: bool,
+    gatekeeper: Option<&Arc<Gatekeeper>>,
+) -> Result<bool, EndpointRefused> {
     let secret = needed(fields, "curve_secret_key")?;
     let keys = CurveKeys::from_secret_z85(&secret)
         .map_err(|error| fields.refused("curve_secret_key", MASK, format!("is no key: {error}")))?;
@@ -81,6 +130,11 @@ fn curve(fields: &mut Fields, options: &mut Options, binds: bool) -> Result<bool
         .iter()
         .map(|text| public(fields, "curve_allow", text))
         .collect::<Result<_, EndpointRefused>>()?;
+    if let Some(gatekeeper) = gatekeeper.filter(|_| allowed.is_empty()) {
+        options.security = Security::CurveServer(CurveServer::anyone(keys));
+        options.authenticator = Some(Arc::clone(gatekeeper) as _);
+        return Ok(true);
+    }
     let authenticates = !allowed.is_empty();
     options.security = Security::CurveServer(if authenticates {
         CurveServer::only(keys, allowed)

@@ -1,11 +1,14 @@
 //! A socket's type, its addresses and what it subscribes to.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use posthouse_broker::EndpointRefused;
 use posthouse_zmtp::{Endpoint, SocketType};
 
 use super::fields::Fields;
 use super::{Policy, SocketSpec, options, security};
+use crate::gatekeeper::Gatekeeper;
 
 /// LIMIT: addresses of one socket.
 const ADDRESSES_MAX: usize = 64;
@@ -28,6 +31,7 @@ impl SocketSpec {
         kind: SocketType,
         fields: &mut Fields,
         policy: Policy,
+        gatekeeper: Option<&Arc<Gatekeeper>>,
     ) -> Result<SocketSpec, EndpointRefused> {
         let bind = addresses(fields, "bind")?;
         let connect = addresses(fields, "connect")?;
@@ -38,7 +42,7 @@ impl SocketSpec {
         check_connect(fields, kind, &connect)?;
         let subscribe = subscriptions(fields, kind);
         let mut options = options::parse(kind, fields)?;
-        let authenticates = security::parse(fields, &mut options, !bind.is_empty())?;
+        let authenticates = security::parse(fields, &mut options, !bind.is_empty(), gatekeeper)?;
         if !policy.allow_unauthenticated && !authenticates {
             check_loopback(fields, &bind)?;
         }

@@ -119,7 +119,7 @@ fn a_refusal_names_the_setting_the_value_and_the_way_out() {
 fn other_machines_are_let_in_only_when_they_prove_who_they_are() {
     let open = [("socket", "PULL"), ("bind", "tcp://*:5555"), ("topic", "t")];
     refused(&open, "bind", "--allow-unauthenticated");
-    let policy = Policy { allow_unauthenticated: true };
+    let policy = Policy { allow_unauthenticated: true, ..Policy::default() };
     assert!(EndpointSpec::parse("e", &settings(&open), policy).is_ok());
 
     let plain = [("mechanism", "plain"), ("plain_username", "u"), ("plain_password", "p")];
@@ -133,6 +133,37 @@ fn other_machines_are_let_in_only_when_they_prove_who_they_are() {
     refused(&[&open[..], &curve[..]].concat(), "bind", "curve_allow");
     let allowed = [&open[..], &curve[..], &[("curve_allow", public.as_str())]].concat();
     assert!(parse(&allowed).is_ok());
+}
+
+#[test]
+fn where_clients_are_asked_who_they_are_an_endpoint_acts_for_a_user() {
+    let asking = |more: &[Pair<'_>]| {
+        let pairs =
+            [&[("socket", "PULL"), ("bind", "tcp://*:5555"), ("topic", "t")], more].concat();
+        let policy = Policy { allow_unauthenticated: false, authentication: true };
+        EndpointSpec::parse("e", &settings(&pairs), policy)
+    };
+    let (plain, user) = (("mechanism", "plain"), ("user", "ada"));
+    assert_eq!(asking(&[plain]).unwrap_err().field, "user");
+    assert_eq!(asking(&[plain, ("user", "*")]).unwrap_err().field, "user");
+    let spec = asking(&[plain, user]).unwrap();
+    assert_eq!(spec.principal(), Principal::user("ada"));
+    assert!(spec.socket.options.authenticator.is_some());
+
+    // Without a mechanism it acts for its user whoever comes, which other machines must not.
+    assert_eq!(asking(&[user]).unwrap_err().field, "bind");
+    let keys = posthouse_zmtp::CurveKeys::generate().unwrap();
+    let (secret, public) = (keys.secret_z85(), keys.public().to_z85());
+    let curve = [("mechanism", "curve"), ("curve_secret_key", secret.as_str()), user];
+    assert!(asking(&curve).unwrap().socket.options.authenticator.is_some());
+    // What is declared is what is asked for.
+    let own = asking(&[&curve[..], &[("curve_allow", public.as_str())]].concat()).unwrap();
+    assert!(own.socket.options.authenticator.is_none());
+    let own = [plain, ("plain_username", "u"), ("plain_password", "p"), user];
+    assert!(asking(&own).unwrap().socket.options.authenticator.is_none());
+
+    let base = [("socket", "PULL"), ADDRESS, ("topic", "t"), user];
+    refused(&base, "user", "--authentication");
 }
 
 #[test]

@@ -28,6 +28,7 @@ use crate::codec::outbox::SLICES_MAX;
 use crate::core::{Core, Inlet, Link};
 use crate::endpoint::Endpoint;
 use crate::events::Event;
+use crate::mechanism::{Judgement, Pass};
 use crate::session::{self, Item, Role, Session, SessionError};
 
 /// Encoded bytes that wait to be written before the queue is looked at again.
@@ -53,6 +54,9 @@ pub(super) enum Ending {
     /// We refused the peer.
     #[error("{0}")]
     PeerRefused(&'static str),
+    /// What it was let in by has ended.
+    #[error("the peer's login has ended")]
+    PassEnded,
 }
 
 /// A connection at work. Its result is why it ended, and the link that it was given.
@@ -68,6 +72,10 @@ pub(super) struct Connection {
     uncredited: usize,
     inlet: Inlet,
     read_room: ReadRoom,
+    /// A peer that is being judged.
+    judged: Option<(session::Peer, Judgement)>,
+    /// How long one that was let in may stay.
+    pass: Option<Pass>,
     timer: Option<(Instant, Pin<Box<Sleep>>)>,
     stopping: Pin<Box<WaitForCancellationFutureOwned>>,
     /// Why it will end once the goodbye has been written.
@@ -96,6 +104,8 @@ impl Connection {
             uncredited: 0,
             inlet: Inlet::default(),
             read_room: ReadRoom::default(),
+            judged: None,
+            pass: None,
             timer: None,
             stopping,
             ending: None,
@@ -163,10 +173,11 @@ impl Connection {
 
     /// Does everything that can be done now; whether there was anything.
     fn poll_round(&mut self, context: &mut Context<'_>) -> Result<bool, Ending> {
-        let mut progressed = self.hand_on(context)?;
+        let mut progressed = self.poll_judgement(context)?;
+        progressed |= self.hand_on(context)?;
         progressed |= self.poll_outgoing(context)?;
         progressed |= self.poll_write(context)?;
-        if self.inlet.is_empty() {
+        if self.inlet.is_empty() && self.judged.is_none() {
             progressed |= self.poll_read(context)?;
         }
         Ok(progressed)
@@ -200,7 +211,7 @@ impl Connection {
                 (session::Event::Cancel(prefix), Some(link)) => {
                     self.inlet.subscription(link, false, &prefix);
                 }
-                (session::Event::Arrived(peer), _) => self.welcome(now, peer)?,
+                (session::Event::Arrived(peer), _) => self.on_arrived(now, peer)?,
                 (_, None) => {}
             }
         }
@@ -211,6 +222,44 @@ impl Connection {
     fn flush_inlet(&mut self, context: &mut Context<'_>) {
         if let Some(link) = &self.link {
             self.inlet.flush(link, context.waker());
+        }
+    }
+
+    /// Has the peer judged, where somebody asks what it has shown.
+    fn on_arrived(&mut self, now: Instant, peer: session::Peer) -> Result<(), Ending> {
+        let authenticator = self.core.options.authenticator.as_ref();
+        match authenticator.and_then(|judge| Some((judge, self.session.credentials()?))) {
+            Some((judge, credentials)) => {
+                let judgement = judge.judge(self.stream.peer_address(), credentials);
+                self.judged = Some((peer, judgement));
+                Ok(())
+            }
+            None => self.welcome(now, peer),
+        }
+    }
+
+    /// Lets in a peer that has been judged, and ends the connection of one that must go.
+    fn poll_judgement(&mut self, context: &mut Context<'_>) -> Result<bool, Ending> {
+        if let Some(pass) = &mut self.pass
+            && pass.as_mut().poll(context).is_ready()
+        {
+            return Err(Ending::PassEnded);
+        }
+        let Some((peer, mut judgement)) = self.judged.take() else { return Ok(false) };
+        match judgement.as_mut().poll(context) {
+            Poll::Pending => {
+                self.judged = Some((peer, judgement));
+                Ok(false)
+            }
+            Poll::Ready(None) => {
+                self.session.deny();
+                Err(Ending::PeerRefused("the peer's credentials are not accepted"))
+            }
+            Poll::Ready(Some(pass)) => {
+                self.pass = Some(pass);
+                self.welcome(Instant::now(), peer)?;
+                Ok(true)
+            }
         }
     }
 

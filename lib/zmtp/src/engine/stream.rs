@@ -1,6 +1,7 @@
 //! Byte streams: TCP and Unix domain sockets as one type, and how each is bound and connected.
 
 use std::io;
+use std::net::IpAddr;
 use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -67,6 +68,14 @@ impl Listener {
 }
 
 impl Stream {
+    /// The peer's address; a process of this machine has none.
+    pub(super) fn peer_address(&self) -> Option<IpAddr> {
+        match self {
+            Stream::Tcp(stream) => stream.peer_addr().ok().map(|address| address.ip()),
+            Stream::Unix(_) => None,
+        }
+    }
+
     pub(super) async fn connect(endpoint: &Endpoint, options: &Options) -> io::Result<Stream> {
         match endpoint {
             Endpoint::Tcp { host, port } => {

@@ -4,6 +4,7 @@
 //! metadata it hands them over; the session's owner then admits the peer or refuses it, and what the
 //! mechanism still has to say is said after that, so that a refusal takes the place of READY.
 
+mod authenticator;
 mod curve;
 mod null;
 mod plain;
@@ -16,6 +17,7 @@ use bytes::Bytes;
 use crate::codec::CodecError;
 use crate::codec::command::{Metadata, read_reason};
 use crate::codec::outbox::Outbox;
+pub use authenticator::{Authenticator, Credentials, Judgement, Pass};
 pub use curve::{CurveClient, CurveKeyError, CurveKeys, CurvePublicKey, CurveServer};
 use null::Null;
 pub use plain::{PlainClient, PlainServer, PlainTooLong};
@@ -174,6 +176,15 @@ impl Mechanism {
             Mechanism::PlainServer(server) => Ok(Some(server.admit())),
             Mechanism::CurveServer(server) => server.admit().map(Some),
             Mechanism::PlainClient(_) | Mechanism::CurveClient(_) => Ok(None),
+        }
+    }
+
+    /// What the peer has shown, once it has; a client asks nothing of its server.
+    pub(crate) fn credentials(&mut self) -> Option<Credentials> {
+        match self {
+            Mechanism::PlainServer(server) => server.credentials(),
+            Mechanism::CurveServer(server) => server.credentials(),
+            Mechanism::Null(_) | Mechanism::PlainClient(_) | Mechanism::CurveClient(_) => None,
         }
     }
 

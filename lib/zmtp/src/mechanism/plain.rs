@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use subtle::ConstantTimeEq;
 
-use super::{MechanismError, Step, Verifier, unexpected};
+use super::{Credentials, MechanismError, Step, Verifier, unexpected};
 use crate::codec::CodecError;
 use crate::codec::command::Metadata;
 
@@ -117,11 +117,12 @@ pub(crate) struct Server {
     config: PlainServer,
     metadata: Vec<u8>,
     awaits: &'static [u8],
+    shown: Option<Credentials>,
 }
 
 impl Server {
     pub(crate) fn new(config: PlainServer, metadata: Vec<u8>) -> Server {
-        Server { config, metadata, awaits: b"HELLO" }
+        Server { config, metadata, awaits: b"HELLO", shown: None }
     }
 
     pub(crate) fn on_command(&mut self, name: &[u8], rest: &[u8]) -> Result<Step, MechanismError> {
@@ -131,6 +132,8 @@ impl Server {
                 if !(self.config.verifier)(&credentials) {
                     return Err(MechanismError::Denied);
                 }
+                let (username, password) = credentials;
+                self.shown = Some(Credentials::Plain { username, password });
                 self.awaits = b"INITIATE";
                 Ok(Step::Send(b"\x07WELCOME".to_vec()))
             }
@@ -140,6 +143,10 @@ impl Server {
             }
             _ => unexpected(name),
         }
+    }
+
+    pub(crate) fn credentials(&mut self) -> Option<Credentials> {
+        self.shown.take()
     }
 
     pub(crate) fn admit(&mut self) -> Vec<u8> {

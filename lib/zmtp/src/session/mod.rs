@@ -26,7 +26,7 @@ use crate::codec::frame::read_header;
 use crate::codec::greeting::{Version, opening};
 use crate::codec::outbox::Outbox;
 use crate::codec::{CodecError, Decoded};
-use crate::mechanism::{Mechanism, MechanismError, Security};
+use crate::mechanism::{Credentials, DENIED, Mechanism, MechanismError, Security};
 use crate::message::Message;
 use crate::socket_type::SocketType;
 pub use error::SessionError;
@@ -199,6 +199,19 @@ impl Session {
         self.handshake_deadline = None;
         self.state = State::Traffic(mechanism.filter(|mechanism| !mechanism.is_transparent()));
         Ok(())
+    }
+
+    /// What the peer that waits to be let in has shown of itself, where it was asked to.
+    pub(crate) fn credentials(&mut self) -> Option<Credentials> {
+        match &mut self.state {
+            State::Admission(Some(mechanism)) => mechanism.credentials(),
+            _ => None,
+        }
+    }
+
+    /// Refuses the peer as one whose credentials are not accepted.
+    pub(crate) fn deny(&mut self) {
+        self.refuse(DENIED);
     }
 
     /// Tells the peer why it is not let in, as far as its version can be told.

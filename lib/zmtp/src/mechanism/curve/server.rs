@@ -15,7 +15,7 @@ use super::{
 };
 use crate::codec::CodecError;
 use crate::codec::command::Metadata;
-use crate::mechanism::{Step, unexpected};
+use crate::mechanism::{Credentials, Step, unexpected};
 
 /// HELLO without its name: version, padding, key, nonce, box.
 const HELLO_BYTES: usize = 2 + 72 + KEY_BYTES + 8 + 64 + MAC_BYTES;
@@ -28,6 +28,7 @@ pub(crate) struct Server {
     metadata: Vec<u8>,
     theirs: Counter,
     state: State,
+    shown: Option<Credentials>,
 }
 
 enum State {
@@ -41,7 +42,7 @@ enum State {
 impl Server {
     pub(crate) fn new(config: CurveServer, metadata: Vec<u8>) -> Result<Server, MechanismError> {
         let theirs = Counter::new(b"CurveZMQHELLO---");
-        Ok(Server { config, metadata, theirs, state: State::AwaitsHello })
+        Ok(Server { config, metadata, theirs, state: State::AwaitsHello, shown: None })
     }
 
     pub(crate) fn on_command(&mut self, name: &[u8], rest: &[u8]) -> Result<Step, MechanismError> {
@@ -50,6 +51,10 @@ impl Server {
             (State::AwaitsInitiate { .. }, b"INITIATE") => self.on_initiate(rest),
             _ => unexpected(name),
         }
+    }
+
+    pub(crate) fn credentials(&mut self) -> Option<Credentials> {
+        self.shown.take()
     }
 
     /// READY, with which traffic begins.
@@ -122,6 +127,7 @@ impl Server {
             return Err(MechanismError::Denied);
         }
         let metadata = Metadata::read(metadata)?;
+        self.shown = Some(Credentials::Curve(long_term));
         self.state = State::AwaitsAdmission(shared);
         Ok(Step::Peer(metadata))
     }
