@@ -21,6 +21,7 @@ use datafusion_pg_catalog::setup_pg_catalog;
 use datafusion_pg_catalog::sql::PostgresCompatibilityParser;
 
 use crate::functions::{Identity, functions};
+use crate::roles::Roles;
 use crate::sql::Piece;
 
 /// The words that only a query about the system, or in PostgreSQL's own idiom, has.
@@ -51,15 +52,23 @@ const SYSTEM_WORDS: [&str; 20] = [
 ///
 /// - `psql`'s `\d+` asks for storage options, which topics do not have, through an array made of a
 ///   subquery.
+/// - `psql`'s `\du` asks for the roles that a role is a member of in the same way; there are none.
 /// - `psql`'s `\dT` and the JDBC driver ask with a subquery, which DataFusion takes for one that may
 ///   give several rows, whether a type is a composite one.
 /// - The JDBC driver unrolls the keys of constraints and indexes, of which topics have none; it asks
 ///   for a setting as a row of a table, and for a function by its object id where the table has names.
-const UNPLANNABLE: [(&str, &str); 10] = [
+const UNPLANNABLE: [(&str, &str); 11] = [
     (
         "array_to_string(c.reloptions || array(select 'toast.' || x \
          from pg_catalog.unnest(tc.reloptions) x), ', ')",
         "current_setting('no.options', true)",
+    ),
+    (
+        "ARRAY(SELECT b.rolname
+        FROM pg_catalog.pg_auth_members m
+        JOIN pg_catalog.pg_roles b ON (m.roleid = b.oid)
+        WHERE m.member = r.oid)",
+        "'{}'",
     ),
     (
         "(SELECT c.relkind = 'c' FROM pg_catalog.pg_class c WHERE c.oid = t.typrelid)",
@@ -113,16 +122,13 @@ impl SystemCatalog {
         &self,
         context: &SessionContext,
         identity: Identity,
+        roles: Roles,
     ) -> Result<(), DataFusionError> {
         let Some(catalog) = context.catalog(&self.database) else {
             return exec_err!("the engine has no catalog named {}", self.database);
         };
         let catalogs = Arc::clone(context.state().catalog_list());
-        let system = PgCatalogSchemaProvider::try_new(
-            catalogs,
-            Arc::clone(&self.tables),
-            EmptyContextProvider,
-        )?;
+        let system = PgCatalogSchemaProvider::try_new(catalogs, Arc::clone(&self.tables), roles)?;
         catalog.register_schema("pg_catalog", Arc::new(system))?;
         for function in &self.functions {
             context.register_udf(function.as_ref().clone());

@@ -18,6 +18,7 @@ mod functions;
 #[doc(hidden)]
 pub mod fuzz;
 mod metrics;
+mod roles;
 mod server;
 mod session;
 mod settings;

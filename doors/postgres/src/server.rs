@@ -23,6 +23,7 @@ use crate::commands::Exchange;
 use crate::errors::Fatal;
 use crate::functions::Identity;
 use crate::metrics::DoorMetrics;
+use crate::roles::Roles;
 use crate::session::{Limits, Session};
 use crate::startup::{Request, greet, negotiate, request};
 use crate::wire::Wire;
@@ -164,8 +165,10 @@ async fn open(
         process: registration.process,
         settings: session.shared_settings(),
     };
+    let roles =
+        Roles { broker: Arc::clone(door.engine.broker()), principal: query.principal().clone() };
     door.catalog
-        .install(query.context(), identity)
+        .install(query.context(), identity, roles)
         .map_err(|error| Fatal::Session { message: error.to_string() })?;
     greet(wire, &session.settings(), &registration)?;
     Ok(Some(Opened { session, query, registration, place, login }))

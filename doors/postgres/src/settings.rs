@@ -78,6 +78,8 @@ const KNOWN: &[Known] = &[
     known("lock_timeout", "0", Rule::Any),
     known("max_identifier_length", "63", Rule::Fixed),
     known("max_index_keys", "32", Rule::Fixed),
+    // By which psql's \password hashes what it sends.
+    known("password_encryption", "scram-sha-256", Rule::OneOf(&["scram-sha-256"])),
     known("row_security", "off", Rule::Any),
     known("search_path", "public", Rule::Any),
     reported("server_encoding", "UTF8", Rule::Fixed),

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic, and its helpers with it")]
 
+mod access;
 mod limits;
 mod node;
 mod oracle;

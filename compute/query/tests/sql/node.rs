@@ -40,11 +40,16 @@ impl Node {
     }
 
     pub(crate) async fn start_with(config: QueryConfig) -> Node {
+        Node::start_asking(config, BrokerConfig::default()).await
+    }
+
+    /// One that may ask its clients who they are.
+    pub(crate) async fn start_asking(config: QueryConfig, broker: BrokerConfig) -> Node {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let reads = Reads::default();
         let inner = MemoryEngine::new(MemoryConfig::default(), Arc::clone(&clock));
         let log = Arc::new(CountingEngine { inner, reads: Arc::clone(&reads) });
-        let broker = Broker::open(log, BrokerConfig::default(), clock).await.unwrap();
+        let broker = Broker::open(log, broker, clock).await.unwrap();
         let engine = QueryEngine::start(Arc::clone(&broker), config).unwrap();
         Node { broker, engine, reads }
     }
