@@ -1,6 +1,6 @@
 """Who may use ZeroMQ endpoints of a node that asks its clients who they are: pyzmq with PLAIN and CURVE.
 
-A refused peer is told `400`, which libzmq reports as an event of the socket's monitor.
+A refused peer is told `400`, which libzmq's CURVE client reports as an event of the socket's monitor.
 """
 
 import time
@@ -94,7 +94,10 @@ def handshake(monitor):
             return "ok"
         if event["event"] == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
             return event["value"]
-        assert event["event"] != zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL, event
+        if event["event"] == zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL:
+            # libzmq's PLAIN client, up to 4.3.5 at least, does not know the ERROR that tells it so.
+            assert event["value"] == zmq.Event.PROTOCOL_ERROR_ZMTP_UNEXPECTED_COMMAND, event
+            return 400
     raise AssertionError(f"no handshake within {LIMIT_SECONDS} s")
 
 

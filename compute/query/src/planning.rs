@@ -3,8 +3,11 @@
 //! Owns what is done around DataFusion's planner: an `INSERT` without a column list means the
 //! declared columns, and an unknown table is told with its place and a name that is near.
 
+use std::any::Any;
 use std::ops::ControlFlow;
 
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::datasource::source_as_provider;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::parser::Statement as DataFusionStatement;
@@ -21,6 +24,7 @@ use crate::error::{nearest, sqlstate};
 use crate::guard;
 use crate::position::char_position;
 use crate::statement::fold;
+use crate::topic::TopicTable;
 
 /// Plans a statement of the script `sql`.
 pub(crate) async fn plan(
@@ -36,6 +40,7 @@ pub(crate) async fn plan(
     match state.statement_to_plan(statement.clone()).await {
         Ok(plan) => {
             guard::check_plan(&plan)?;
+            check_reading(&plan)?;
             Ok(plan)
         }
         Err(error) => {
@@ -43,6 +48,20 @@ pub(crate) async fn plan(
             Err(explain_unknown_table(error, catalog, &statement, sql).await)
         }
     }
+}
+
+/// Refuses to plan what may not be read: `EXPLAIN` would show it with its failure inside.
+fn check_reading(plan: &LogicalPlan) -> Result<(), QueryError> {
+    plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node
+            && let Ok(provider) = source_as_provider(&scan.source)
+            && let Some(topic) = (provider.as_ref() as &dyn Any).downcast_ref::<TopicTable>()
+        {
+            topic.check_read()?;
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(())
 }
 
 fn insert_of(statement: &mut DataFusionStatement) -> Option<&mut Insert> {

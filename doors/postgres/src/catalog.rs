@@ -5,12 +5,14 @@
 //! session, and when a query is rewritten at all: a query that names nothing of PostgreSQL's is run
 //! as it was written, so that errors keep their positions.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use datafusion::common::{DataFusionError, exec_err};
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::ScalarUDF;
 use datafusion::prelude::SessionContext;
+use datafusion::sql::sqlparser::ast::{Expr, Statement, visit_expressions_mut};
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 use datafusion_pg_catalog::pg_catalog::context::EmptyContextProvider;
@@ -158,9 +160,25 @@ impl SystemCatalog {
         let [plain] = &Parser::parse_sql(&PostgreSqlDialect {}, piece.sql).ok()?[..] else {
             return None;
         };
-        let [rewritten] = &self.parser.parse(&replaced).ok()?[..] else { return None };
-        (rewritten != plain).then(|| rewritten.to_string())
+        let [mut rewritten]: [_; 1] = self.parser.parse(&replaced).ok()?.try_into().ok()?;
+        call_user(&mut rewritten);
+        (rewritten != *plain).then(|| rewritten.to_string())
     }
+}
+
+/// `user` is a reserved word, and means what `current_user` does.
+fn call_user(statement: &mut Statement) {
+    let _: ControlFlow<()> = visit_expressions_mut(statement, |expression| {
+        if let Expr::Identifier(name) = expression
+            && name.quote_style.is_none()
+            && name.value.eq_ignore_ascii_case("user")
+            && let Ok(mut parser) = Parser::new(&PostgreSqlDialect {}).try_with_sql("current_user")
+            && let Ok(call) = parser.parse_expr()
+        {
+            *expression = call;
+        }
+        ControlFlow::Continue(())
+    });
 }
 
 fn is_system_word(word: &str) -> bool {
@@ -182,6 +200,14 @@ mod tests {
         assert_eq!(rewritten("SELECT FROM pg_class WHERE ("), None);
         let array = rewritten("SELECT 1 WHERE 'a' = ANY (ARRAY['a'])");
         assert!(array.is_some_and(|sql| sql.contains("array_contains")));
+    }
+
+    #[test]
+    fn user_is_who_asks_unless_it_is_a_column_in_quotes() {
+        let catalog = SystemCatalog::new("posthouse").unwrap();
+        let rewritten = |sql: &str| catalog.rewrite(&pieces(sql)[0]);
+        assert_eq!(rewritten("SELECT user").as_deref(), Some("SELECT current_user"));
+        assert_eq!(rewritten("SELECT \"user\", 1 FROM t"), None);
     }
 
     #[test]

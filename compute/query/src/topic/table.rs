@@ -80,6 +80,14 @@ impl TopicTable {
         Ok(TopicTable { broker, principal, topic, columns, limits, pinned })
     }
 
+    /// Whether it may be read, which even its plan needs.
+    ///
+    /// # Errors
+    /// 42501.
+    pub(crate) fn check_read(&self) -> Result<(), QueryError> {
+        self.permission(Operation::Read).check()
+    }
+
     fn permission(&self, operation: Operation) -> Permission {
         Permission {
             broker: Arc::clone(&self.broker),
