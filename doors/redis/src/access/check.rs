@@ -189,7 +189,5 @@ fn topic_of(
 
 fn may(call: &Call<'_>, operations: &[Operation], resource: Resource<'_>) -> bool {
     let (broker, principal) = (&call.server.broker, call.client.identity.principal());
-    operations
-        .iter()
-        .all(|operation| broker.authorize(principal, *operation, resource).is_ok())
+    operations.iter().all(|operation| broker.authorize(principal, *operation, resource).is_ok())
 }
