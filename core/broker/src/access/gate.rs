@@ -154,7 +154,13 @@ impl Gate {
         current.permissions.allow(principal, operation, resource)
     }
 
-    fn deny(&self, principal: &Principal, operation: Operation, resource: &str) -> Denied {
+    /// A refusal, written down.
+    pub(crate) fn deny(
+        &self,
+        principal: &Principal,
+        operation: Operation,
+        resource: &str,
+    ) -> Denied {
         let denied = Denied {
             principal: principal.clone(),
             operation: operation.name().to_owned(),

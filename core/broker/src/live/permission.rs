@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use posthouse_types::Principal;
+use posthouse_types::{Principal, TopicName};
 
 use super::routes::Subscription;
 use super::{Glob, Pattern, SubscriberEnded};
@@ -13,14 +13,47 @@ use crate::{Broker, Denied, Operation, Resource};
 
 impl Broker {
     /// Whether it may listen to what a pattern matches.
+    ///
+    /// A refusal speaks of a channel in either case: it must not tell which of them are topics.
     pub(super) fn authorize_listening(
         &self,
         principal: &Principal,
         pattern: &Pattern,
     ) -> Result<(), Denied> {
-        self.with_resource_of(pattern, |resource| {
-            self.authorize(principal, Operation::Read, resource)
-        })
+        let may = self
+            .with_resource_of(pattern, |resource| self.shows(principal, Operation::Read, resource));
+        match pattern {
+            _ if may => Ok(()),
+            Pattern::Exact(name) => {
+                self.refuse(principal, Operation::Read, Resource::Channel(name))
+            }
+            _ => self.with_resource_of(pattern, |resource| {
+                self.refuse(principal, Operation::Read, resource)
+            }),
+        }
+    }
+
+    /// Whether it may publish on a channel that is this topic, if it is one.
+    pub(super) fn authorize_publishing(
+        &self,
+        principal: &Principal,
+        channel: &[u8],
+        topic: Option<&TopicName>,
+    ) -> Result<(), Denied> {
+        let resource = topic.map_or(Resource::Channel(channel), Resource::Topic);
+        if self.shows(principal, Operation::Write, resource) {
+            return Ok(());
+        }
+        self.refuse(principal, Operation::Write, Resource::Channel(channel))
+    }
+
+    fn refuse(
+        &self,
+        principal: &Principal,
+        operation: Operation,
+        resource: Resource<'_>,
+    ) -> Result<(), Denied> {
+        Err(self.gate().deny(principal, operation, &resource.to_string()))
     }
 
     /// Ends subscribers that listen to what they may not any more, after permissions have changed:
@@ -41,11 +74,7 @@ impl Broker {
     }
 
     /// Whether a subscription may follow a topic.
-    pub(super) fn may_follow(
-        &self,
-        subscription: &Arc<Subscription>,
-        topic: &posthouse_types::TopicName,
-    ) -> bool {
+    pub(super) fn may_follow(&self, subscription: &Arc<Subscription>, topic: &TopicName) -> bool {
         self.gate().shows(subscription.principal(), Operation::Read, Resource::Topic(topic))
     }
 

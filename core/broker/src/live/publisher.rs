@@ -13,7 +13,7 @@ use super::message::{Event, LiveMessage};
 use super::wakes::Wakes;
 use crate::partitioner::{partition_for_connection, partition_for_key};
 use crate::topics::OpenTopic;
-use crate::{AppendFailure, Broker, Operation, PublishError, Resource, TopicRef, metrics};
+use crate::{AppendFailure, Broker, PublishError, TopicRef, metrics};
 
 /// Tells publishers apart, so that they spread over partitions.
 static PUBLISHER_NEXT: AtomicU32 = AtomicU32::new(0);
@@ -118,8 +118,10 @@ impl Publisher {
         message: LiveMessage,
     ) -> Result<Publishing, PublishError> {
         let channels = self.broker.channels();
-        // A topic is the topic's to allow, which appending asks.
-        if let Some(open) = self.broker.topic_table().find_bytes(&channel) {
+        let open = self.broker.topic_table().find_bytes(&channel);
+        let topic = open.as_ref().map(|open| &open.topic.name);
+        self.broker.authorize_publishing(&self.principal, &channel, topic)?;
+        if let Some(open) = open {
             let (partition, ticket, offset) = self.append(&open, &message).await?;
             let published = Published {
                 receivers: channels.matching_count(&channel),
@@ -127,7 +129,6 @@ impl Publisher {
             };
             return Ok(Publishing { published, ticket: Some(ticket) });
         }
-        self.broker.authorize(&self.principal, Operation::Write, Resource::Channel(&channel))?;
         let event = Arc::new(Event::new(channel, message, None));
         let receivers = channels.deliver(event, &self.wakes).await;
         metrics::live_published(receivers);
