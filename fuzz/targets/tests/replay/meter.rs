@@ -1,5 +1,7 @@
 //! An allocator that knows how much each thread holds.
 
+#![expect(unsafe_code, reason = "an allocator is written so; nothing that is shipped is")]
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
