@@ -16,6 +16,7 @@ mod opening;
 mod serve;
 mod stream;
 mod tls;
+mod trouble;
 
 pub use bind::{BindError, Listener, Place, Security, Socket};
 pub use limits::ConnectionLimits;

@@ -16,7 +16,7 @@ use rustix::io::Errno;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
@@ -25,6 +25,7 @@ use crate::bind::Socket;
 use crate::handshake::{Handshake, Shaken};
 use crate::metrics::DoorMetrics;
 use crate::opening::{Opening, Openings};
+use crate::trouble::Trouble;
 use crate::{ConnectionLimits, Listener, Security, Stream, TlsPeer};
 
 /// Pause after an accept that failed for lack of resources.
@@ -99,6 +100,7 @@ struct Door {
     connections: JoinSet<()>,
     /// Those whose TLS handshake goes on.
     handshakes: JoinSet<Shaken>,
+    trouble: Trouble,
     shutdown: CancellationToken,
 }
 
@@ -111,6 +113,7 @@ impl Door {
             openings: Openings::new(name, limits.handshakes_max, limits.handshake_timeout),
             connections: JoinSet::new(),
             handshakes: JoinSet::new(),
+            trouble: Trouble::default(),
             limits,
             shutdown,
         }
@@ -164,6 +167,9 @@ impl Door {
             Err(error) => {
                 let error = posthouse_types::chain(&error);
                 debug!(door = self.name, %peer, %error, "tls handshake failed");
+                if let Some(count) = self.trouble.on_failure(Instant::now()) {
+                    warn!(door = self.name, count, %peer, %error, "tls handshakes failed; this is the last");
+                }
             }
             Ok(_) if self.is_full() => self.refuse(peer, "too many connections"),
             Ok((stream, tls)) => {
