@@ -96,6 +96,12 @@ pub struct NodeArgs {
         global = true
     )]
     pub(crate) tls_ca: Option<PathBuf>,
+    /// Show this certificate (PEM) to a node with TLS
+    #[arg(long, value_name = "FILE", requires = "tls_key", global = true)]
+    pub(crate) tls_certificate: Option<PathBuf>,
+    /// The certificate's key (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_certificate", global = true)]
+    pub(crate) tls_key: Option<PathBuf>,
     /// Who asks, at a node that wants to know; the password is asked for, or in POSTHOUSE_PASSWORD
     #[arg(
         long,

@@ -1,25 +1,19 @@
 //! A node as a client command sees it: its HTTP door, and nothing else.
 
 use std::error::Error;
-use std::io;
-use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::cli::NodeArgs;
 use crate::exit::{Code, Failure};
-use crate::secret;
+use crate::{client_tls, secret};
 
 /// How long connecting may take; an answer may take any time.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -55,12 +49,12 @@ impl Client {
             Ok("https") => true,
             _ => return Err(wrong_address(address, "it is no HOST:PORT")),
         };
-        let tls = if is_tls { trust(args.tls_ca.as_deref())? } else { RootCertStore::empty() };
+        let tls = if is_tls { client_tls::config(args)? } else { client_tls::unused() };
         let http = reqwest::Client::builder()
             .default_headers(credentials(args)?)
             .connect_timeout(CONNECT_TIMEOUT)
             .no_proxy()
-            .tls_backend_preconfigured(tls_config(tls))
+            .tls_backend_preconfigured(tls)
             .build()
             .map_err(|error| Failure::from_error(Code::Failed, &error))?;
         Ok(Client { http, base })
@@ -122,7 +116,7 @@ impl Client {
     }
 
     pub(crate) fn unreachable(&self, error: &reqwest::Error) -> Failure {
-        if let Some(reason) = untrusted(error) {
+        if let Some(reason) = client_tls::untrusted(error) {
             let message = format!("what answers at {} is not trusted: {reason}", self.base);
             return Failure::new(Code::Unreachable, message).hint(
                 "--tls-ca FILE names the authority that issued its certificate, which must be for the host in --node",
@@ -251,47 +245,6 @@ fn wrong_address(address: &str, reason: &str) -> Failure {
         .hint("write HOST:PORT of its HTTP door, such as 127.0.0.1:8080")
 }
 
-/// The authorities in `file`, or the machine's.
-fn trust(file: Option<&Path>) -> Result<RootCertStore, Failure> {
-    let mut roots = RootCertStore::empty();
-    let Some(file) = file else {
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        return Ok(roots);
-    };
-    let unusable = |reason: String| {
-        Failure::new(Code::Usage, format!("--tls-ca {} cannot be used: {reason}", file.display()))
-            .hint("it must be PEM with the certificate of the authority that issued the node's")
-    };
-    for certificate in
-        CertificateDer::pem_file_iter(file).map_err(|error| unusable(error.to_string()))?
-    {
-        let certificate = certificate.map_err(|error| unusable(error.to_string()))?;
-        roots.add(certificate).map_err(|error| unusable(error.to_string()))?;
-    }
-    if roots.is_empty() { Err(unusable("it holds no certificate".to_owned())) } else { Ok(roots) }
-}
-
-fn tls_config(roots: RootCertStore) -> ClientConfig {
-    ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .expect("the provider has a cipher suite for each version")
-        .with_root_certificates(roots)
-        .with_no_client_auth()
-}
-
-/// Why the node's certificate was refused, if it was.
-fn untrusted<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
-    if let Some(refused @ rustls::Error::InvalidCertificate(_)) = error.downcast_ref() {
-        return Some(refused);
-    }
-    // An I/O error's source is that of the error in it, which would be passed over.
-    let within = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-    match within {
-        Some(within) => untrusted(within),
-        None => untrusted(error.source()?),
-    }
-}
-
 fn root_cause(error: &dyn Error) -> String {
     let mut cause = error;
     while let Some(deeper) = cause.source() {
@@ -328,20 +281,5 @@ mod tests {
         assert_eq!(url("https://localhost:1", &["topics"]), "https://localhost:1/topics");
         assert!(Client::new(&NodeArgs::at("ftp://x")).is_err());
         assert!(Client::new(&NodeArgs::at("a b")).is_err());
-    }
-
-    #[test]
-    fn a_certificate_that_is_refused_is_found_inside_of_other_errors() {
-        let refused = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
-        let inner = io::Error::new(io::ErrorKind::InvalidData, refused.clone());
-        assert_eq!(untrusted(&io::Error::other(inner)), Some(&refused));
-        assert_eq!(untrusted(&io::Error::other("gone")), None);
-    }
-
-    #[test]
-    fn a_file_without_authorities_is_refused() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        let args = NodeArgs { tls_ca: Some(file.path().to_owned()), ..NodeArgs::at("h:1") };
-        assert!(Client::new(&args).is_err());
     }
 }

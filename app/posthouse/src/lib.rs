@@ -6,6 +6,7 @@ pub mod cli;
 #[cfg(test)]
 mod cli_page;
 mod client;
+mod client_tls;
 mod commands;
 pub mod config;
 mod demo;

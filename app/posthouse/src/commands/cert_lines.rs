@@ -24,6 +24,7 @@ Start a node with them, beside the plain doors:
     text.push_str("\n\nConnect to it:\n");
     let mut kafka = String::new();
     let (mut redis, mut http, mut postgres) = (String::new(), String::new(), String::new());
+    let mut own = String::new();
     if let Some(client) = clients.first() {
         let certificate = file(&format!("client-{client}.pem"));
         let key = file(&format!("client-{client}.key"));
@@ -31,6 +32,7 @@ Start a node with them, beside the plain doors:
         redis = format!(" --cert {certificate} --key {key}");
         http = redis.clone();
         postgres = format!(" sslcert={certificate} sslkey={key}");
+        own = format!(" --tls-certificate {certificate} --tls-key {key}");
     }
     for line in [
         format!(
@@ -41,7 +43,7 @@ Start a node with them, beside the plain doors:
             "psql \"host=localhost port=5432 dbname=posthouse user=posthouse sslmode=verify-full sslrootcert={authority}{postgres}\""
         ),
         format!("curl --cacert {authority}{http} https://localhost:8443/topics"),
-        format!("posthouse topic list --node https://localhost:8443 --tls-ca {authority}"),
+        format!("posthouse topic list --node https://localhost:8443 --tls-ca {authority}{own}"),
     ] {
         let _ = writeln!(text, "  {line}");
     }

@@ -6,13 +6,13 @@
 
 use std::time::Duration;
 
+use posthouse_types::chain;
 use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use super::identity::{Reload, Tls, count_reload};
-use posthouse_types::chain;
 
 impl Tls {
     /// Reloads the files whenever they change, until `shutdown`.
