@@ -279,6 +279,24 @@ def test_permissions_change_at_once_and_users_go(guarded, admin, alice):
         connect(guarded, ALICE).ping()
 
 
+@pytest.mark.parametrize("command", ["BLPOP app:none 0", "XREAD BLOCK 0 STREAMS app:none $"])
+def test_who_waits_for_what_is_no_longer_hers_is_told_so(guarded, admin, alice, command):
+    errors = []
+
+    def wait():
+        try:
+            alice.execute_command(*command.split())
+        except NoPermissionError as error:
+            errors.append(str(error))
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    until(lambda: admin.info("clients")["blocked_clients"] == 1)
+    admin.execute_command("ACL", "SETUSER", "alice", "resetkeys")
+    thread.join(SECONDS)
+    assert errors == [KEY]
+
+
 def test_a_user_that_is_off_stays_out(guarded, admin, alice):
     assert alice.ping()
     admin.execute_command("ACL", "SETUSER", "alice", "off")

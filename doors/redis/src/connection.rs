@@ -29,7 +29,7 @@ use tokio_util::io::poll_read_buf;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use crate::access::{LoggingIn, log_in_by_certificate, shows_message};
+use crate::access::{LoggingIn, Recheck, log_in_by_certificate, shows_message};
 use crate::client::Client;
 use crate::codec::{ProtocolError, Reply, RequestLimits, Requests};
 use crate::commands;
@@ -43,6 +43,9 @@ use crate::table::{self, Blocked, Call, Entry, Flags, Handler, Outcome, Wait};
 
 /// LIMIT: answers of one connection that wait for the disk.
 const WAITING_MAX: usize = 4096;
+
+/// What a client is told that another one has woken.
+const UNBLOCKED: &str = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
 
 /// Bytes of answers that are written before more requests are run.
 const WRITE_BYTES: usize = 256 * 1024;
@@ -104,6 +107,8 @@ struct Connection {
     running: Option<Running>,
     /// The place in the table of the command that is being waited for.
     running_index: Option<usize>,
+    /// Whether the client may still wait for what it waits for.
+    recheck: Option<Recheck>,
     /// A request that has to wait before it begins.
     held: Option<Vec<Bytes>>,
     /// The end of another client's script, which the held request waits for.
@@ -144,6 +149,7 @@ impl Connection {
             waiting: VecDeque::new(),
             running: None,
             running_index: None,
+            recheck: None,
             held: None,
             script: None,
             paused: None,
@@ -271,6 +277,7 @@ impl Connection {
                 return false;
             }
         }
+        self.recheck = Recheck::of(&self.server, entry, &request);
         let outcome = {
             let (server, client) = (&self.server, &mut self.client);
             let mut call = Call {
@@ -383,13 +390,24 @@ impl Connection {
             }
             Some(Running::LoggingIn(login)) => login.poll(&self.server, &mut self.client, cx),
             Some(Running::Blocked { blocked, until }) => {
-                let woken = self.client.handle.take_unblock();
-                let waiter = (&*self.server.keys, self.client.handle.id);
-                poll_blocked(blocked, until.as_mut(), woken, waiter, cx)
+                let woken = self.client.handle.take_unblock().map(|how| match how {
+                    Unblock::Error => Reply::Error(UNBLOCKED.to_owned()),
+                    Unblock::Timeout => blocked.on_timeout.clone(),
+                });
+                let (server, client) = (&self.server, &mut self.client);
+                let waiter = (&*server.keys, client.handle.id);
+                let refused = self.recheck.as_mut().and_then(|recheck| {
+                    let now = server.broker.clock().now();
+                    let (in_transaction, in_script) = (false, false);
+                    let mut call =
+                        Call { server, client, held: None, now, in_transaction, in_script };
+                    recheck.poll(&mut call, cx)
+                });
+                poll_blocked(blocked, until.as_mut(), woken.or(refused), waiter, cx)
             }
         };
         let Poll::Ready(reply) = done else { return false };
-        self.running = None;
+        (self.running, self.recheck) = (None, None);
         self.client.handle.set_blocked(false);
         if let Reply::Error(text) = &reply {
             self.server.metrics.errors.increment(1);
@@ -549,10 +567,12 @@ fn request_limits(server: &Server, client: &Client) -> RequestLimits {
     }
 }
 
+/// Ready with what was waited for, or when it is not waited for any more: its time is over, or
+/// somebody has `woken` the client with something to say.
 fn poll_blocked(
     blocked: &mut Blocked,
     until: Option<&mut Pin<Box<Sleep>>>,
-    woken: Option<Unblock>,
+    woken: Option<Reply>,
     (keys, client): (&Keys, u64),
     cx: &mut Context<'_>,
 ) -> Poll<Reply> {
@@ -577,10 +597,5 @@ fn poll_blocked(
             return Poll::Ready(reply);
         }
     }
-    Poll::Ready(match woken {
-        Some(Unblock::Error) => {
-            Reply::Error("UNBLOCKED client unblocked via CLIENT UNBLOCK".to_owned())
-        }
-        Some(Unblock::Timeout) | None => blocked.on_timeout.clone(),
-    })
+    Poll::Ready(woken.unwrap_or_else(|| blocked.on_timeout.clone()))
 }
