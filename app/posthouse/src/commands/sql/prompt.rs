@@ -80,7 +80,9 @@ impl Prompt {
             }
             Ok(text) if is_blank(&text) => Line::Nothing,
             Ok(text) => {
-                let _ = self.editor.add_history_entry(text.trim());
+                if !may_hold_password(&text) {
+                    let _ = self.editor.add_history_entry(text.trim());
+                }
                 Line::Statement(text)
             }
             Err(ReadlineError::Interrupted) => Line::Nothing,
@@ -156,6 +158,11 @@ fn editor() -> Result<Editor<Completion, FileHistory>, Failure> {
 
 fn history_path() -> Option<PathBuf> {
     Some(PathBuf::from(std::env::var_os("HOME")?).join(".posthouse_history"))
+}
+
+/// What is kept in a file is there for others to read.
+fn may_hold_password(statement: &str) -> bool {
+    statement.to_ascii_lowercase().contains("password")
 }
 
 fn changes_names(statement: &str) -> bool {
