@@ -10,7 +10,7 @@ use datafusion::catalog::{SchemaProvider, TableProvider};
 use datafusion::common::{DataFusionError, Result};
 use futures::FutureExt;
 use parking_lot::Mutex;
-use posthouse_broker::{Broker, LookupError, Topic, TopicRef};
+use posthouse_broker::{Broker, LookupError, Operation, Resource, Topic, TopicRef};
 use posthouse_types::{Principal, TopicName};
 
 use crate::QueryError;
@@ -60,6 +60,14 @@ impl PublicSchema {
             Err(LookupError::UnknownTopic(_)) => Ok(None),
             Err(error) => Err(lookup_failed(&error)),
         }
+    }
+
+    /// Whether there may be no topic of this name for the principal.
+    fn is_hidden(&self, name: &str) -> bool {
+        let named = [TopicName::new(name), TopicName::from_kafka_alias(name)];
+        named.iter().flatten().all(|name| {
+            !self.broker().shows(&self.principal, Operation::Describe, Resource::Topic(name))
+        })
     }
 
     /// The topics that are not the node's own.
@@ -123,6 +131,11 @@ impl SchemaProvider for PublicSchema {
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>, DataFusionError> {
+        // The planner asks for the names of functions, too. Whether a name that is nothing at all was
+        // denied or does not exist is told when it is known to be nothing.
+        if !files::looks_like_file(name) && self.is_hidden(name) {
+            return Ok(None);
+        }
         Ok(self.find(name).await?)
     }
 

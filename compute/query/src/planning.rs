@@ -17,7 +17,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use crate::QueryError;
-use crate::catalog::PublicSchema;
+use crate::catalog::{CATALOG, PublicSchema};
 use crate::columns::{SystemColumn, TopicColumns};
 use crate::ddl::with_near_topic;
 use crate::error::{nearest, sqlstate};
@@ -157,6 +157,12 @@ async fn explain_unknown_table(
         return error;
     }
     let Some((name, position)) = named_in(&error.message, statement, sql) else { return error };
+    // A name outside of the schema comes with it.
+    if !name.starts_with(CATALOG)
+        && let Err(denied) = catalog.topic(&name).await
+    {
+        return denied.at(position);
+    }
     with_near_topic(error.at(position), catalog, &name).await
 }
 

@@ -47,6 +47,9 @@ async fn only_what_was_granted_is_seen_read_and_written() {
     denied(&ada, "SELECT * FROM orders").await;
     denied(&ada, "SELECT * FROM orders WHERE _partition = 99").await;
     denied(&ada, "EXPLAIN SELECT * FROM orders").await;
+    // Functions and names of the query's own are nobody's to allow.
+    assert_eq!(done(&ada, "SELECT count(*) AS n FROM generate_series(1, 3)").await, "n\n3\n");
+    assert_eq!(done(&ada, "WITH w AS (SELECT 1 AS a) SELECT a FROM w").await, "a\n1\n");
 }
 
 #[tokio::test(flavor = "multi_thread")]
