@@ -46,8 +46,46 @@ pub struct KafkaConfig {
     pub fetch_wait_max: Duration,
     /// `log.dirs`, as DescribeLogDirs shows it.
     pub log_dir: String,
+    /// Where SASL's PLAIN is offered.
+    pub sasl_plain: PlainPolicy,
+    /// Whose OAuth tokens are taken.
+    pub oauth: OauthConfig,
+    /// `connections.max.reauth.ms`: a client that has not proven again who it is after so long is
+    /// disconnected.
+    pub reauthenticate_after: Option<Duration>,
     /// How many connections, and how long they may take to end.
     pub connections: ConnectionLimits,
+}
+
+/// Whose OAuth tokens are taken, for SASL's OAUTHBEARER.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OauthConfig {
+    /// Where the issuer's keys are, a JWK set: a file, or an `https://` URL. None are taken without.
+    pub jwks: Option<String>,
+    /// What `iss` must be; anything when `None`.
+    pub issuer: Option<String>,
+    /// What `aud` must have; anything when `None`.
+    pub audience: Option<String>,
+    /// The claim that names the user.
+    pub subject_claim: String,
+}
+
+impl Default for OauthConfig {
+    fn default() -> OauthConfig {
+        OauthConfig { jwks: None, issuer: None, audience: None, subject_claim: "sub".to_owned() }
+    }
+}
+
+/// Where a client may send its password, or a token, as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PlainPolicy {
+    /// Over TLS only.
+    #[default]
+    Tls,
+    /// Also without TLS, from this machine.
+    Loopback,
+    /// Anywhere: whoever can listen on the network reads it.
+    Always,
 }
 
 impl Default for KafkaConfig {
@@ -63,6 +101,9 @@ impl Default for KafkaConfig {
             fetch_bytes_max: ByteSize::mib(55),
             fetch_wait_max: Duration::from_secs(60),
             log_dir: "posthouse".to_string(),
+            sasl_plain: PlainPolicy::default(),
+            oauth: OauthConfig::default(),
+            reauthenticate_after: None,
             connections: ConnectionLimits::default(),
         }
     }

@@ -15,23 +15,30 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use posthouse_listener::{Connection as Accepted, Stream};
-use posthouse_types::{Principal, chain};
+use posthouse_listener::Connection as Accepted;
+use posthouse_types::chain;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use crate::codec::header::Incoming;
 use crate::codec::response::Response;
 use crate::commands::{self, CommandError, Outcome, Running};
 use crate::grant::Grant;
+use crate::login::{Admitted, Guest, LoginStep, Over, UnexpectedRequest};
 use crate::node::{Call, Endpoint, Node};
 use crate::output::GATHER_MAX;
 use crate::session::{RequestId, Session, SessionError, SessionLimits};
 use crate::transport::Transport;
+
+/// How long a refused login's connection stays open once its answer is sent, as Kafka's
+/// `connection.failed.authentication.delay.ms` has it: some clients see a close before the answer.
+const REFUSAL_DELAY: Duration = Duration::from_millis(100);
 
 /// Why a connection ended before its client closed it.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +47,10 @@ enum ConnectionError {
     Session(#[from] SessionError),
     #[error(transparent)]
     Command(#[from] CommandError),
+    #[error(transparent)]
+    Unexpected(#[from] UnexpectedRequest),
+    #[error(transparent)]
+    Over(Over),
     #[error("a large request did not arrive in time")]
     Late,
     #[error("the socket failed")]
@@ -48,15 +59,22 @@ enum ConnectionError {
 
 /// Serves one client until it goes away, breaks the protocol, or the node drains.
 pub(crate) async fn run(accepted: Accepted, node: Arc<Node>) {
-    let Accepted { stream, peer, listener, shutdown, .. } = accepted;
-    let endpoint = Arc::new(node.endpoint(&listener));
-    let mut connection = Connection::new(stream, peer, endpoint, node);
+    let shutdown = accepted.shutdown.clone();
+    let peer = accepted.peer;
+    let mut connection = Connection::new(accepted, node);
     let ended = connection.drive(&shutdown).await;
+    if connection.is_refused {
+        sleep(REFUSAL_DELAY).await;
+    }
     connection.transport.farewell().await;
     connection.node.metrics.in_flight.decrement(count(connection.session.in_flight()));
     match ended {
         Ok(()) => debug!(%peer, "connection closed"),
         Err(ConnectionError::Socket(error)) => debug!(%peer, %error, "connection lost"),
+        Err(ConnectionError::Over(over)) => {
+            let principal = connection.guest.principal();
+            info!(%peer, %principal, reason = %over, "connection ended with its login");
+        }
         Err(error) => {
             connection.node.metrics.protocol_errors.increment(1);
             warn!(%peer, error = %chain(&error), "connection ended by what its client sent");
@@ -70,11 +88,16 @@ struct Connection {
     is_flushed: bool,
     session: Session,
     node: Arc<Node>,
-    principal: Principal,
+    guest: Guest,
+    peer: SocketAddr,
+    /// Its login was refused, and nothing more is read.
+    is_refused: bool,
     client_host: Arc<str>,
     endpoint: Arc<Endpoint>,
     /// The request that runs, and whether it may wait for other clients.
     running: Option<(RequestId, bool, Running)>,
+    /// The request that waits until its client's certificate is looked at.
+    deferred: Option<(RequestId, Incoming)>,
     /// Produce requests that have their offsets and wait for the disk, in order.
     accepted: VecDeque<(RequestId, BoxFuture<'static, Response>)>,
     grant: Grant,
@@ -83,12 +106,10 @@ struct Connection {
 }
 
 impl Connection {
-    fn new(
-        stream: Stream,
-        peer: SocketAddr,
-        endpoint: Arc<Endpoint>,
-        node: Arc<Node>,
-    ) -> Connection {
+    fn new(accepted: Accepted, node: Arc<Node>) -> Connection {
+        let guest = Guest::new(&node, &accepted);
+        let endpoint = Arc::new(node.endpoint(&accepted.listener));
+        let Accepted { stream, peer, .. } = accepted;
         let config = &node.config;
         let limits = SessionLimits {
             request_bytes_max: config.request_bytes_max.as_usize(),
@@ -99,11 +120,14 @@ impl Connection {
         Connection {
             transport: Transport::new(stream),
             is_flushed: true,
-            session: Session::new(limits),
-            principal: Principal::anonymous(),
+            session: Session::new(limits, guest.entrance()),
+            guest,
+            peer,
+            is_refused: false,
             client_host: Arc::from(format!("/{}", peer.ip())),
             endpoint,
             running: None,
+            deferred: None,
             accepted: VecDeque::new(),
             grant: Grant::new(Arc::clone(&node.request_memory)),
             input_ended: false,
@@ -141,7 +165,8 @@ impl Connection {
                 return Poll::Ready(Ok(()));
             }
             if !moved {
-                return Poll::Pending;
+                // Looked at last: what has just moved may have been a login.
+                return self.guest.poll_over(cx).map(|over| Err(ConnectionError::Over(over)));
             }
         }
     }
@@ -150,25 +175,43 @@ impl Connection {
         if self.running.is_some() {
             return Ok(false);
         }
-        let Some((id, incoming)) = self.session.poll_request()? else { return Ok(false) };
-        self.node.metrics.in_flight.increment(1.0);
+        let (id, incoming) = match self.deferred.take() {
+            Some(deferred) => deferred,
+            None => {
+                let Some(next) = self.session.poll_request()? else { return Ok(false) };
+                self.node.metrics.in_flight.increment(1.0);
+                next
+            }
+        };
+        if let Some(look) = self.guest.look_at_certificate(&self.node, &incoming) {
+            self.running = Some((id, false, look));
+            self.deferred = Some((id, incoming));
+            return Ok(true);
+        }
         let (version, client_id, waits) = match &incoming {
             Incoming::Request(request) => (
                 request.version,
                 request.client_id.clone(),
                 commands::waits_for_others(request.api),
             ),
-            Incoming::UnsupportedApiVersions { .. } => (0, Bytes::new(), false),
+            Incoming::Token(_) | Incoming::UnsupportedApiVersions { .. } => {
+                (0, Bytes::new(), false)
+            }
         };
+        let admitted = self.guest.admit(&incoming)?;
         let call = Call {
             node: Arc::clone(&self.node),
-            principal: self.principal.clone(),
+            principal: self.guest.principal(),
             client_id,
             client_host: Arc::clone(&self.client_host),
             endpoint: Arc::clone(&self.endpoint),
             version,
         };
-        self.running = Some((id, waits, commands::begin(call, incoming)));
+        let running = match admitted {
+            Admitted::Request => commands::begin(call, incoming),
+            Admitted::Login => self.guest.begin(call, incoming),
+        };
+        self.running = Some((id, waits, running));
         Ok(true)
     }
 
@@ -207,8 +250,24 @@ impl Connection {
                 self.session.on_accepted(id);
                 self.accepted.push_back((id, durable));
             }
+            Outcome::Login(step) => self.on_login_step(id, *step),
+            Outcome::Known(login) => {
+                self.guest.on_known(&self.node.broker, login);
+                self.session.set_entrance(self.guest.entrance());
+            }
         }
         Ok(true)
+    }
+
+    fn on_login_step(&mut self, id: RequestId, step: LoginStep) {
+        let (response, goes_on) = self.guest.on_step(&self.node.broker, step);
+        self.session.set_entrance(self.guest.entrance());
+        if !goes_on {
+            info!(peer = %self.peer, "login refused");
+            self.is_refused = true;
+            self.session.refuse_rest();
+        }
+        self.answer(id, response);
     }
 
     fn poll_accepted(&mut self, cx: &mut Context<'_>) -> bool {

@@ -8,8 +8,8 @@ use std::error::Error;
 use kafka_protocol::error::ResponseError as Code;
 use kafka_protocol::protocol::StrBytes;
 use posthouse_broker::{
-    AlterTopicError, AppendFailure, CommitError, CreateTopicError, DeleteGroupError, FetchError,
-    GroupError, JoinError, LookupError, ProducerIdError,
+    AccessError, AlterTopicError, AppendFailure, CommitError, CreateTopicError, DeleteGroupError,
+    Denied, FetchError, GroupError, JoinError, LookupError, ProducerIdError,
 };
 use posthouse_log::{
     AppendError, DeleteError, DurabilityError, OpenError, ReadError, StorageError, TruncateError,
@@ -39,7 +39,13 @@ impl Refusal {
 }
 
 /// An error with its code, in words that include what caused it.
+///
+/// What is not allowed is told in words that name nothing: who asks by a topic's id may not know its
+/// name.
 pub(crate) fn refusal(code: Code, error: &dyn Error) -> Refusal {
+    if let Some(text) = not_allowed(code) {
+        return Refusal::new(code, text);
+    }
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -48,6 +54,15 @@ pub(crate) fn refusal(code: Code, error: &dyn Error) -> Refusal {
         cause = error.source();
     }
     Refusal { code, text }
+}
+
+fn not_allowed(code: Code) -> Option<&'static str> {
+    match code {
+        Code::TopicAuthorizationFailed => Some("not allowed on this topic"),
+        Code::GroupAuthorizationFailed => Some("not allowed on this group"),
+        Code::ClusterAuthorizationFailed => Some("not allowed on the cluster"),
+        _ => None,
+    }
 }
 
 macro_rules! refusals {
@@ -71,6 +86,8 @@ refusals! {
     CreateTopicError => create_topic,
     AlterTopicError => alter_topic,
     ProducerIdError => producer_id,
+    AccessError => access,
+    Denied => cluster,
 }
 
 pub(crate) fn lookup(error: &LookupError) -> Code {
@@ -268,6 +285,27 @@ pub(crate) fn producer_id(error: &ProducerIdError) -> Code {
         ProducerIdError::Storage(_) => Code::CoordinatorNotAvailable,
         ProducerIdError::Denied(_) => Code::ClusterAuthorizationFailed,
     }
+}
+
+/// A change of who may come in, or of what they may do.
+pub(crate) fn access(error: &AccessError) -> Code {
+    match error {
+        AccessError::UserExists(_) => Code::DuplicateResource,
+        AccessError::UnknownUser(_) | AccessError::UnknownToken(_) => Code::ResourceNotFound,
+        AccessError::Name(_) | AccessError::Password(_) => Code::UnacceptableCredential,
+        AccessError::Taken { .. }
+        | AccessError::CurveKey { .. }
+        | AccessError::TooLong { .. }
+        | AccessError::Expired => Code::InvalidRequest,
+        AccessError::TooMany { .. } | AccessError::LastSuperuser(_) => Code::PolicyViolation,
+        AccessError::Catalog(error) => catalog(error),
+        AccessError::Superuser | AccessError::Denied(_) => Code::ClusterAuthorizationFailed,
+    }
+}
+
+/// What this door asks for by itself is asked of the cluster.
+fn cluster(_denied: &Denied) -> Code {
+    Code::ClusterAuthorizationFailed
 }
 
 /// A name that no topic can have.

@@ -14,6 +14,7 @@ use crate::codec::frame::Frames;
 use crate::codec::header::{self, Incoming};
 use crate::codec::reader::DecodeError;
 use crate::codec::{fetch, message, produce};
+use crate::login::{BearerMessage, PlainMessage, SignedToken};
 
 /// LIMIT: what a fuzzed length prefix may ask for.
 const FRAME_BYTES_MAX: usize = 1024 * 1024;
@@ -44,6 +45,16 @@ pub fn stream(mut input: &[u8]) -> bool {
 /// One request: its header and its body.
 pub fn request(input: &[u8]) -> bool {
     frame(BytesMut::from(input))
+}
+
+/// PLAIN's message.
+pub fn sasl_plain(input: &[u8]) -> bool {
+    PlainMessage::parse(input).is_ok()
+}
+
+/// OAUTHBEARER's message, and the token in it as far as it is read before its signature is checked.
+pub fn sasl_bearer(input: &[u8]) -> bool {
+    BearerMessage::parse(input).is_ok_and(|message| SignedToken::parse(message.token).is_ok())
 }
 
 fn fill(slice: &mut IoSliceMut<'_>, input: &mut &[u8]) -> usize {
@@ -78,21 +89,32 @@ pub(crate) fn body(api: Api, version: i16, body: Bytes) -> Result<(), DecodeErro
         Api::SyncGroup => decode::<SyncGroupRequest>(api, version, body),
         Api::DescribeGroups => decode::<DescribeGroupsRequest>(api, version, body),
         Api::ListGroups => decode::<ListGroupsRequest>(api, version, body),
+        Api::SaslHandshake => decode::<SaslHandshakeRequest>(api, version, body),
         Api::ApiVersions => decode::<ApiVersionsRequest>(api, version, body),
         Api::CreateTopics => decode::<CreateTopicsRequest>(api, version, body),
         Api::DeleteTopics => decode::<DeleteTopicsRequest>(api, version, body),
         Api::DeleteRecords => decode::<DeleteRecordsRequest>(api, version, body),
         Api::InitProducerId => decode::<InitProducerIdRequest>(api, version, body),
         Api::OffsetForLeaderEpoch => decode::<OffsetForLeaderEpochRequest>(api, version, body),
+        Api::DescribeAcls => decode::<DescribeAclsRequest>(api, version, body),
+        Api::CreateAcls => decode::<CreateAclsRequest>(api, version, body),
+        Api::DeleteAcls => decode::<DeleteAclsRequest>(api, version, body),
         Api::DescribeConfigs => decode::<DescribeConfigsRequest>(api, version, body),
         Api::AlterConfigs => decode::<AlterConfigsRequest>(api, version, body),
         Api::DescribeLogDirs => decode::<DescribeLogDirsRequest>(api, version, body),
+        Api::SaslAuthenticate => decode::<SaslAuthenticateRequest>(api, version, body),
         Api::CreatePartitions => decode::<CreatePartitionsRequest>(api, version, body),
         Api::DeleteGroups => decode::<DeleteGroupsRequest>(api, version, body),
         Api::IncrementalAlterConfigs => {
             decode::<IncrementalAlterConfigsRequest>(api, version, body)
         }
         Api::OffsetDelete => decode::<OffsetDeleteRequest>(api, version, body),
+        Api::DescribeUserScramCredentials => {
+            decode::<DescribeUserScramCredentialsRequest>(api, version, body)
+        }
+        Api::AlterUserScramCredentials => {
+            decode::<AlterUserScramCredentialsRequest>(api, version, body)
+        }
         Api::DescribeCluster => decode::<DescribeClusterRequest>(api, version, body),
         Api::DescribeProducers => decode::<DescribeProducersRequest>(api, version, body),
         Api::DescribeTopicPartitions => {

@@ -2,7 +2,7 @@
 //!
 //! `codec/` turns bytes into messages, `session.rs` decides what may begin and in which order
 //! answers leave, `commands/` has a file for each request, `errors.rs` chooses Kafka's codes, and
-//! `connection.rs` is the one loop that does I/O.
+//! `connection.rs` is the one loop that does I/O. `login/` asks clients who they are.
 
 mod codec;
 mod commands;
@@ -12,6 +12,7 @@ mod errors;
 #[doc(hidden)]
 pub mod fuzz;
 mod grant;
+mod login;
 mod metrics;
 mod node;
 mod output;
@@ -21,5 +22,5 @@ mod session;
 mod transport;
 
 pub use codec::api::Api;
-pub use config::{Advertised, KafkaConfig};
+pub use config::{Advertised, KafkaConfig, OauthConfig, PlainPolicy};
 pub use serve::serve;

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::KafkaConfig;
 use crate::codec::produce::TopicKey;
 use crate::errors::{self, Refusal};
+use crate::login::Jwks;
 use crate::metrics::Metrics;
 
 /// One node as its Kafka door sees it.
@@ -20,6 +21,8 @@ pub(crate) struct Node {
     pub(crate) broker: Arc<Broker>,
     pub(crate) config: KafkaConfig,
     pub(crate) metrics: Metrics,
+    /// The keys that OAuth tokens are signed with, where they are taken.
+    pub(crate) oauth: Option<Jwks>,
     /// Bytes left for large requests, shared by all connections.
     pub(crate) request_memory: Arc<Semaphore>,
 }
@@ -37,7 +40,8 @@ impl Node {
     pub(crate) fn new(broker: Arc<Broker>, config: KafkaConfig) -> Node {
         let request_memory = config.requests_bytes_max.max(config.request_bytes_max).as_usize();
         let request_memory = Arc::new(Semaphore::new(request_memory.min(Semaphore::MAX_PERMITS)));
-        Node { broker, config, metrics: Metrics::new(), request_memory }
+        let oauth = Jwks::new(&config.oauth);
+        Node { broker, config, metrics: Metrics::new(), oauth, request_memory }
     }
 
     /// Where clients that came in by `listener` are told to connect.

@@ -9,6 +9,7 @@
 //! - Requests take effect one after the other. Produce requests overlap in one way only: the next one
 //!   begins once the one before is accepted, without waiting for it to be durable. Anything else
 //!   begins when everything before it is answered, so that it sees what was produced before it.
+//! - Before login no frame is read while one is unanswered, and none is large.
 //! - Unanswered requests, their bytes and unsent bytes are bounded; at a bound the session asks for no
 //!   more bytes.
 
@@ -28,6 +29,31 @@ pub(crate) struct SessionLimits {
     pub(crate) connection_bytes_max: usize,
     pub(crate) unsent_bytes_max: usize,
     pub(crate) requests_in_flight_max: usize,
+}
+
+impl SessionLimits {
+    fn frame_bytes_max(&self, entrance: Entrance) -> usize {
+        match entrance {
+            Entrance::Open => self.request_bytes_max,
+            Entrance::Closed | Entrance::Tokens => {
+                self.request_bytes_max.min(LOGIN_FRAME_BYTES_MAX)
+            }
+        }
+    }
+}
+
+/// LIMIT: bytes of a frame before login. No such frame takes memory that is shared.
+const LOGIN_FRAME_BYTES_MAX: usize = LARGE_FRAME_BYTES;
+
+/// How far a client has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Entrance {
+    /// It is not logged in: its requests are small and come one at a time.
+    Closed,
+    /// What comes next is a bare message of a SASL mechanism.
+    Tokens,
+    /// It may send what it likes.
+    Open,
 }
 
 /// Why a session cannot go on. There is no answer that the client could read.
@@ -59,6 +85,7 @@ pub(crate) struct Session {
     granted_bytes: usize,
     output: Output,
     limits: SessionLimits,
+    entrance: Entrance,
     /// No more requests are begun: the input ended, or the node is stopping.
     ending: bool,
 }
@@ -80,9 +107,9 @@ enum Stage {
 }
 
 impl Session {
-    pub(crate) fn new(limits: SessionLimits) -> Session {
+    pub(crate) fn new(limits: SessionLimits, entrance: Entrance) -> Session {
         Session {
-            frames: Frames::new(limits.request_bytes_max),
+            frames: Frames::new(limits.frame_bytes_max(entrance)),
             next: None,
             slots: VecDeque::new(),
             first_id: 0,
@@ -90,8 +117,15 @@ impl Session {
             granted_bytes: 0,
             output: Output::default(),
             limits,
+            entrance,
             ending: false,
         }
+    }
+
+    /// Says how the frames that follow are to be taken.
+    pub(crate) fn set_entrance(&mut self, entrance: Entrance) {
+        self.entrance = entrance;
+        self.frames.limit(self.limits.frame_bytes_max(entrance));
     }
 
     /// Whether more bytes may be read into [`Session::spare`].
@@ -102,6 +136,7 @@ impl Session {
             && self.next.is_none()
             && self.frames.awaits_grant().is_none()
             && has_room
+            && !self.awaits_login()
             && self.may_begin_more()
     }
 
@@ -147,8 +182,15 @@ impl Session {
     /// # Errors
     /// [`SessionError`] ends the connection.
     pub(crate) fn poll_request(&mut self) -> Result<Option<(RequestId, Incoming)>, SessionError> {
+        if self.awaits_login() {
+            return Ok(None);
+        }
         if self.next.is_none() {
-            self.next = self.frames.next()?.map(header::decode).transpose()?;
+            self.next = match self.frames.next()? {
+                Some(frame) if self.entrance == Entrance::Tokens => Some(Incoming::Token(frame)),
+                Some(frame) => Some(header::decode(frame)?),
+                None => None,
+            };
         }
         let Some(next) = &self.next else { return Ok(None) };
         if !self.may_begin(next) {
@@ -157,6 +199,7 @@ impl Session {
         let Some(incoming) = self.next.take() else { return Ok(None) };
         let size = match &incoming {
             Incoming::Request(request) => request.size,
+            Incoming::Token(token) => token.len(),
             Incoming::UnsupportedApiVersions { .. } => 0,
         };
         let id = RequestId(self.first_id + u64::try_from(self.slots.len()).unwrap_or(u64::MAX));
@@ -210,9 +253,14 @@ impl Session {
     pub(crate) fn refuse_rest(&mut self) {
         self.ending = true;
         self.next = None;
-        self.frames = Frames::new(self.limits.request_bytes_max);
+        self.frames = Frames::new(self.limits.frame_bytes_max(self.entrance));
         let begun = self.slots.iter().map(|slot| slot.size);
         self.granted_bytes = begun.filter(|&size| size > LARGE_FRAME_BYTES).sum();
+    }
+
+    /// How the next frame is to be read depends on the answer to the one before.
+    fn awaits_login(&self) -> bool {
+        self.entrance != Entrance::Open && !self.slots.is_empty()
     }
 
     fn may_begin(&self, next: &Incoming) -> bool {

@@ -1,6 +1,6 @@
 //! The Kafka door: a connection's bytes, and requests of every kind and version.
 
-pub use posthouse_kafka::fuzz::{request, stream};
+pub use posthouse_kafka::fuzz::{request, sasl_bearer, sasl_plain, stream};
 
 use crate::Target;
 
@@ -13,6 +13,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "kafka_request", run: request },
     Target { name: "kafka_produce", run: produce },
     Target { name: "kafka_fetch", run: fetch },
+    Target { name: "kafka_sasl_plain", run: sasl_plain },
+    Target { name: "kafka_sasl_bearer", run: sasl_bearer },
 ];
 
 /// A produce request, which is taken apart by hand.

@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use posthouse_kafka::PlainPolicy;
 use posthouse_listener::ClientCertificates;
 use posthouse_log::{CleanupPolicy, Durability, TimestampType};
 use posthouse_postgres::Encryption;
@@ -168,6 +169,18 @@ pub(crate) static SETTINGS: &[Setting] = &[
         "Most bytes of records in one fetch response. Kafka's `fetch.max.bytes`."),
     setting!("kafka.fetch_wait_max", kafka.fetch_wait_max: Duration,
         "Longest that a fetch waits, whatever the client asks for."),
+    setting!("kafka.sasl_plain", kafka.sasl_plain: PlainPolicy,
+        "Where SASL's PLAIN, which sends the password as it is, is offered: over TLS only (`tls`), also without TLS from this machine (`loopback`), or anywhere (`always`)."),
+    setting!("kafka.oauth_jwks", kafka.oauth.jwks: Option<String>,
+        "The keys of whoever issues OAuth tokens (SASL's OAUTHBEARER): the path of a JWK set, or an `https://` URL. Tokens are offered where `kafka.sasl_plain` lets a password through."),
+    setting!("kafka.oauth_issuer", kafka.oauth.issuer: Option<String>,
+        "What an OAuth token's `iss` must be; anything when `none`."),
+    setting!("kafka.oauth_audience", kafka.oauth.audience: Option<String>,
+        "What an OAuth token's `aud` must have; anything when `none`."),
+    setting!("kafka.oauth_subject_claim", kafka.oauth.subject_claim: String,
+        "The claim of an OAuth token that names the user."),
+    setting!("kafka.reauthenticate_after", kafka.reauthenticate_after: Option<Duration>,
+        "A client that has not proven again who it is after so long is disconnected; clients of Kafka 2.2 and later do it by themselves. Kafka's `connections.max.reauth.ms`."),
     setting!("redis.address", node.redis_address: DoorAddress,
         "Where Redis clients connect.", flag "--redis"),
     setting!("redis.tls_address", node.redis_tls_address: DoorAddress,

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use posthouse_kafka::PlainPolicy;
 use posthouse_listener::ClientCertificates;
 use posthouse_log::{CleanupPolicy, Durability, TimestampType};
 use posthouse_postgres::Encryption;
@@ -197,6 +198,8 @@ named_value!(ClientCertificates, "`off`, `request` or `require`",
     "require" => ClientCertificates::Require);
 named_value!(Encryption, "`off`, `allow` or `require`",
     "off" => Encryption::Off, "allow" => Encryption::Allow, "require" => Encryption::Require);
+named_value!(PlainPolicy, "`tls`, `loopback` or `always`",
+    "tls" => PlainPolicy::Tls, "loopback" => PlainPolicy::Loopback, "always" => PlainPolicy::Always);
 named_value!(Durability, "`fsync` or `relaxed`",
     "fsync" => Durability::Fsync, "relaxed" => Durability::Relaxed);
 named_value!(TimestampType, "`CreateTime` or `LogAppendTime`",

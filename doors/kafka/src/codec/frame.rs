@@ -62,6 +62,11 @@ impl Frames {
         }
     }
 
+    /// Changes how long the frames that follow may be.
+    pub(crate) fn limit(&mut self, frame_bytes_max: usize) {
+        self.frame_bytes_max = frame_bytes_max;
+    }
+
     /// The length of a large frame that needs [`Frames::grant`] before any more is read.
     pub(crate) fn awaits_grant(&self) -> Option<usize> {
         self.awaits_grant

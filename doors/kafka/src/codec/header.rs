@@ -30,6 +30,8 @@ pub(crate) enum Incoming {
     UnsupportedApiVersions {
         correlation_id: i32,
     },
+    /// A message of a SASL mechanism, without any header: after version 0 of SaslHandshake.
+    Token(BytesMut),
 }
 
 /// Why a request has no answer but the end of the connection, which is what Kafka does too.

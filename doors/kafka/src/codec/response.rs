@@ -18,6 +18,13 @@ pub(crate) struct Response {
 }
 
 impl Response {
+    /// A message of a SASL mechanism, without any header: after version 0 of SaslHandshake.
+    pub(crate) fn token(bytes: &[u8]) -> Response {
+        let prefix = u32::try_from(bytes.len()).expect("our messages are short");
+        let framed = [&prefix.to_be_bytes()[..], bytes].concat();
+        Response { len: framed.len(), parts: vec![Chunk::Memory(Bytes::from(framed))] }
+    }
+
     /// Everything, length prefix included.
     pub(crate) fn len(&self) -> usize {
         self.len

@@ -76,19 +76,26 @@ pub(super) fn request(api: Api) -> Option<&'static [Field]> {
         Api::SyncGroup => SYNC_GROUP,
         Api::DescribeGroups => DESCRIBE_GROUPS,
         Api::ListGroups => LIST_GROUPS,
+        Api::SaslHandshake => SASL_HANDSHAKE,
         Api::ApiVersions => API_VERSIONS,
         Api::CreateTopics => CREATE_TOPICS,
         Api::DeleteTopics => DELETE_TOPICS,
         Api::DeleteRecords => DELETE_RECORDS,
         Api::InitProducerId => INIT_PRODUCER_ID,
         Api::OffsetForLeaderEpoch => OFFSET_FOR_LEADER_EPOCH,
+        Api::DescribeAcls => ACL_FILTER,
+        Api::CreateAcls => CREATE_ACLS,
+        Api::DeleteAcls => DELETE_ACLS,
         Api::DescribeConfigs => DESCRIBE_CONFIGS,
         Api::AlterConfigs => ALTER_CONFIGS,
         Api::DescribeLogDirs => DESCRIBE_LOG_DIRS,
+        Api::SaslAuthenticate => SASL_AUTHENTICATE,
         Api::CreatePartitions => CREATE_PARTITIONS,
         Api::DeleteGroups => DELETE_GROUPS,
         Api::IncrementalAlterConfigs => INCREMENTAL_ALTER_CONFIGS,
         Api::OffsetDelete => OFFSET_DELETE,
+        Api::DescribeUserScramCredentials => DESCRIBE_USER_SCRAM_CREDENTIALS,
+        Api::AlterUserScramCredentials => ALTER_USER_SCRAM_CREDENTIALS,
         Api::DescribeCluster => DESCRIBE_CLUSTER,
         Api::DescribeProducers => DESCRIBE_PRODUCERS,
         Api::DescribeTopicPartitions => DESCRIBE_TOPIC_PARTITIONS,
@@ -96,6 +103,10 @@ pub(super) fn request(api: Api) -> Option<&'static [Field]> {
 }
 
 const API_VERSIONS: &[Field] = &[since(3, Text), since(3, Text)];
+
+const SASL_HANDSHAKE: &[Field] = &[always(Text)];
+
+const SASL_AUTHENTICATE: &[Field] = &[always(Blob)];
 
 const METADATA: &[Field] = &[
     always(Structs(&[since(10, UUID), always(Text)])),
@@ -237,3 +248,18 @@ const DESCRIBE_TOPIC_PARTITIONS: &[Field] = &[
 const DESCRIBE_LOG_DIRS: &[Field] = &[always(Structs(&[always(Text), always(I32S)]))];
 
 const DESCRIBE_PRODUCERS: &[Field] = &[always(Structs(&[always(Text), always(I32S)]))];
+
+/// Bindings that are made, described and deleted have the same fields.
+const ACL_FILTER: &[Field] =
+    &[always(I8), always(Text), always(I8), always(Text), always(Text), always(I8), always(I8)];
+
+const CREATE_ACLS: &[Field] = &[always(Structs(ACL_FILTER))];
+
+const DELETE_ACLS: &[Field] = &[always(Structs(ACL_FILTER))];
+
+const DESCRIBE_USER_SCRAM_CREDENTIALS: &[Field] = &[always(Structs(&[always(Text)]))];
+
+const ALTER_USER_SCRAM_CREDENTIALS: &[Field] = &[
+    always(Structs(&[always(Text), always(I8)])),
+    always(Structs(&[always(Text), always(I8), always(I32), always(Blob), always(Blob)])),
+];

@@ -10,7 +10,7 @@ use kafka_protocol::messages::create_topics_response::{
 };
 use kafka_protocol::messages::{CreateTopicsRequest, CreateTopicsResponse};
 use kafka_protocol::protocol::StrBytes;
-use posthouse_broker::{CreateTopic, Topic};
+use posthouse_broker::{CreateTopic, Operation, Resource, Topic};
 use posthouse_types::PartitionIndex;
 use uuid::Uuid;
 
@@ -115,6 +115,16 @@ fn describe(
     topic: &Topic,
     validate_only: bool,
 ) -> CreatableTopicResult {
+    let answer = answer.with_topic_id(if validate_only { Uuid::nil() } else { topic.id.0 });
+    let resource = Resource::Topic(&topic.name);
+    if !call.broker().shows(&call.principal, Operation::DescribeConfigs, resource) {
+        // Who may make a topic need not see how it is set.
+        return answer
+            .with_topic_config_error_code(Code::TopicAuthorizationFailed.code())
+            .with_num_partitions(-1)
+            .with_replication_factor(-1)
+            .with_configs(None);
+    }
     let entries = call.broker().topic_config_entries(topic);
     let configs = entries.into_iter().map(|entry| {
         CreatableTopicConfigs::default()
@@ -123,7 +133,6 @@ fn describe(
             .with_value(Some(StrBytes::from_string(entry.value)))
     });
     answer
-        .with_topic_id(if validate_only { Uuid::nil() } else { topic.id.0 })
         .with_num_partitions(i32::try_from(topic.partitions).unwrap_or(i32::MAX))
         .with_replication_factor(1)
         .with_configs(Some(configs.collect()))

@@ -5,7 +5,7 @@ use kafka_protocol::messages::describe_cluster_response::DescribeClusterBroker;
 use kafka_protocol::messages::{BrokerId, DescribeClusterRequest, DescribeClusterResponse};
 use kafka_protocol::protocol::StrBytes;
 
-use super::topic_partitions::{CLUSTER_OPERATIONS, OPERATIONS_NOT_ASKED};
+use super::operations;
 use crate::node::Call;
 
 /// `endpointType`: the brokers, rather than the controllers.
@@ -24,10 +24,7 @@ pub(super) async fn handle(call: Call, request: DescribeClusterRequest) -> Descr
         .with_host(endpoint.host.clone())
         .with_port(endpoint.port)
         .with_rack(endpoint.rack.clone());
-    let operations = match request.include_cluster_authorized_operations {
-        true => CLUSTER_OPERATIONS,
-        false => OPERATIONS_NOT_ASKED,
-    };
+    let operations = operations::on_cluster(&call, request.include_cluster_authorized_operations);
     DescribeClusterResponse::default()
         .with_endpoint_type(BROKERS)
         .with_cluster_id(call.node.cluster_id())

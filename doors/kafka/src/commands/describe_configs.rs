@@ -1,18 +1,21 @@
 //! DescribeConfigs: the settings that act on a topic or on this node, and no others.
 
+use kafka_protocol::error::ResponseError as Code;
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::describe_configs_response::{
     DescribeConfigsResourceResult, DescribeConfigsResult, DescribeConfigsSynonym,
 };
 use kafka_protocol::messages::{DescribeConfigsRequest, DescribeConfigsResponse};
 use kafka_protocol::protocol::StrBytes;
-use posthouse_broker::{ConfigEntry, TopicRef};
+use posthouse_broker::{ConfigEntry, Operation, Resource, TopicRef};
+use posthouse_types::Principal;
 
+use super::acls::check_cluster;
 use super::settings::{
     BrokerSetting, DEFAULT_CONFIG, DYNAMIC_TOPIC_CONFIG, STATIC_BROKER_CONFIG, Target,
     broker_settings, source_of, target,
 };
-use crate::errors::Refusal;
+use crate::errors::{Refusal, refusal};
 use crate::node::Call;
 
 /// What a client wants to see beside names and values.
@@ -50,9 +53,13 @@ async fn describe(
     let mut configs = match target(call, resource.resource_type, &resource.resource_name)? {
         Target::Topic(topic) => topic_settings(call, &topic, wants).await?,
         Target::Broker => {
+            check_cluster(call, Operation::DescribeConfigs)?;
             broker_settings(&call.node).into_iter().map(|one| broker_setting(one, wants)).collect()
         }
-        Target::AllBrokers => Vec::new(),
+        Target::AllBrokers => {
+            check_cluster(call, Operation::DescribeConfigs)?;
+            Vec::new()
+        }
     };
     if let Some(keys) = &resource.configuration_keys {
         configs.retain(|config| keys.contains(&config.name));
@@ -66,10 +73,22 @@ async fn topic_settings(
     wants: Wants,
 ) -> Result<Vec<DescribeConfigsResourceResult>, Refusal> {
     let broker = call.broker();
-    let topic =
-        broker.topic(&call.principal, topic).await.map_err(|error| Refusal::from(&error))?;
+    check_topic(call, topic)?;
+    // Who may see its settings may do so without being allowed anything else.
+    let topic = broker.topic(&Principal::node(), topic).await;
+    let topic = topic.map_err(|error| Refusal::from(&error))?;
     let entries = broker.topic_config_entries(&topic);
     Ok(entries.into_iter().map(|entry| topic_setting(entry, wants)).collect())
+}
+
+fn check_topic(call: &Call, topic: &TopicRef) -> Result<(), Refusal> {
+    match topic {
+        TopicRef::Name(name) => call
+            .broker()
+            .authorize(&call.principal, Operation::DescribeConfigs, Resource::Topic(name))
+            .map_err(|denied| refusal(Code::TopicAuthorizationFailed, &denied)),
+        TopicRef::Id(_) => Err(Refusal::new(Code::InvalidRequest, "a topic is named here")),
+    }
 }
 
 fn topic_setting(entry: ConfigEntry, wants: Wants) -> DescribeConfigsResourceResult {

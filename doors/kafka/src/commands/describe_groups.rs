@@ -6,7 +6,7 @@ use kafka_protocol::messages::{DescribeGroupsRequest, DescribeGroupsResponse, Gr
 use kafka_protocol::protocol::StrBytes;
 use posthouse_broker::{GroupDescription, GroupMember, GroupState};
 
-use super::topic_partitions::{GROUP_OPERATIONS, OPERATIONS_NOT_ASKED};
+use super::operations;
 use crate::errors::Refusal;
 use crate::node::Call;
 
@@ -14,16 +14,16 @@ use crate::node::Call;
 const NOT_FOUND_FROM: i16 = 6;
 
 pub(super) async fn handle(call: Call, request: DescribeGroupsRequest) -> DescribeGroupsResponse {
-    let operations = match request.include_authorized_operations {
-        true => GROUP_OPERATIONS,
-        false => OPERATIONS_NOT_ASKED,
-    };
     let mut groups = Vec::with_capacity(request.groups.len());
     for group in request.groups {
         let described = call.broker().describe_group(&call.principal, &group).await;
         groups.push(match described {
             Ok(described) if described.state == GroupState::Dead => dead(&call, group),
-            Ok(described) => describe(group, described).with_authorized_operations(operations),
+            Ok(described) => {
+                let asked = request.include_authorized_operations;
+                let operations = operations::on_group(&call, &group, asked);
+                describe(group, described).with_authorized_operations(operations)
+            }
             Err(error) => refused(&call, group, &Refusal::from(&error)),
         });
     }

@@ -5,14 +5,25 @@ use kafka_protocol::messages::describe_log_dirs_response::{
 };
 use kafka_protocol::messages::{DescribeLogDirsRequest, DescribeLogDirsResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
+use posthouse_broker::Operation;
 use posthouse_types::PartitionIndex;
 
+use super::acls::check_cluster;
+use crate::errors::NONE;
 use crate::node::{Call, topic_ref};
 
 /// Of the file system: unknown, because the log need not lie on one.
 const UNKNOWN_BYTES: i64 = -1;
 
+/// The first version with an error for the request as a whole.
+const ERROR_FROM: i16 = 3;
+
 pub(super) async fn handle(call: Call, request: DescribeLogDirsRequest) -> DescribeLogDirsResponse {
+    if let Err(refusal) = check_cluster(&call, Operation::Describe) {
+        // Versions 1 and 2 have no room for the error; an empty list is Kafka's answer too.
+        let code = if call.version >= ERROR_FROM { refusal.code.code() } else { NONE };
+        return DescribeLogDirsResponse::default().with_error_code(code);
+    }
     let asked = match request.topics {
         Some(topics) => topics.into_iter().map(|topic| (topic.topic, topic.partitions)).collect(),
         None => all(&call).await,

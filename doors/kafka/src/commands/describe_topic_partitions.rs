@@ -11,7 +11,8 @@ use kafka_protocol::protocol::StrBytes;
 use posthouse_broker::Topic;
 use posthouse_types::PartitionIndex;
 
-use super::topic_partitions::{TOPIC_OPERATIONS, leader};
+use super::operations;
+use super::topic_partitions::leader;
 use crate::errors::Refusal;
 use crate::node::{Call, topic_ref, wire_name};
 
@@ -110,7 +111,7 @@ async fn describe(
         .with_topic_id(topic.id.0)
         .with_is_internal(topic.internal)
         .with_partitions(partitions)
-        .with_topic_authorized_operations(TOPIC_OPERATIONS);
+        .with_topic_authorized_operations(operations::on_topic(call, topic, true));
     (described, count)
 }
 

@@ -4,8 +4,9 @@ use kafka_protocol::error::ResponseError as Code;
 use kafka_protocol::messages::find_coordinator_response::Coordinator;
 use kafka_protocol::messages::{BrokerId, FindCoordinatorRequest, FindCoordinatorResponse};
 use kafka_protocol::protocol::StrBytes;
+use posthouse_broker::{Operation, Resource};
 
-use crate::errors::{NONE, Refusal};
+use crate::errors::{NONE, Refusal, refusal};
 use crate::node::Call;
 
 /// The first version that asks for several keys at once.
@@ -30,7 +31,7 @@ pub(super) async fn handle(call: Call, request: FindCoordinatorRequest) -> FindC
 
 fn coordinator(call: &Call, key_type: i8, key: StrBytes) -> Coordinator {
     let answer = Coordinator::default().with_key(key);
-    match refuse(key_type) {
+    match refuse(call, key_type, &answer.key) {
         None => {
             let endpoint = &call.endpoint;
             answer
@@ -49,9 +50,13 @@ fn coordinator(call: &Call, key_type: i8, key: StrBytes) -> Coordinator {
 
 /// Transactions get the one code that the Java client and librdkafka both treat as fatal here; they
 /// would ask again for ever after COORDINATOR_NOT_AVAILABLE.
-fn refuse(key_type: i8) -> Option<Refusal> {
+fn refuse(call: &Call, key_type: i8, key: &str) -> Option<Refusal> {
     match key_type {
-        GROUP => None,
+        GROUP => {
+            let group = Resource::Group(key);
+            let allowed = call.broker().authorize(&call.principal, Operation::Describe, group);
+            allowed.err().map(|denied| refusal(Code::GroupAuthorizationFailed, &denied))
+        }
         TRANSACTION => Some(Refusal::new(
             Code::TransactionalIdAuthorizationFailed,
             "transactions are not supported",

@@ -11,7 +11,8 @@ use posthouse_broker::Topic;
 use posthouse_types::PartitionIndex;
 use std::sync::Arc;
 
-use super::topic_partitions::{CLUSTER_OPERATIONS, OPERATIONS_NOT_ASKED, leader, topic_operations};
+use super::operations;
+use super::topic_partitions::leader;
 use crate::errors::Refusal;
 use crate::node::{Call, id_ref, topic_name, topic_ref, wire_name};
 
@@ -40,10 +41,8 @@ pub(super) async fn handle(call: Call, request: MetadataRequest) -> MetadataResp
             }
         }
     }
-    let cluster_operations = match request.include_cluster_authorized_operations {
-        true => CLUSTER_OPERATIONS,
-        false => OPERATIONS_NOT_ASKED,
-    };
+    let cluster_operations =
+        operations::on_cluster(&call, request.include_cluster_authorized_operations);
     let endpoint = &call.endpoint;
     let broker = MetadataResponseBroker::default()
         .with_node_id(BrokerId(endpoint.node_id))
@@ -102,7 +101,7 @@ async fn describe(call: &Call, topic: &Topic, asks_operations: bool) -> Metadata
         .with_topic_id(topic.id.0)
         .with_is_internal(topic.internal)
         .with_partitions(partitions)
-        .with_topic_authorized_operations(topic_operations(asks_operations))
+        .with_topic_authorized_operations(operations::on_topic(call, topic, asks_operations))
 }
 
 fn unknown(call: &Call, asked: MetadataRequestTopic, refusal: &Refusal) -> MetadataResponseTopic {
@@ -114,5 +113,5 @@ fn unknown(call: &Call, asked: MetadataRequestTopic, refusal: &Refusal) -> Metad
         .with_error_code(refusal.code.code())
         .with_name(name)
         .with_topic_id(asked.topic_id)
-        .with_topic_authorized_operations(OPERATIONS_NOT_ASKED)
+        .with_topic_authorized_operations(operations::NOT_ASKED)
 }

@@ -2,19 +2,25 @@
 //!
 //! Owns the choice of the command. A command decides nothing that the broker could decide.
 
+mod acls;
 mod alter_configs;
+mod alter_user_scram_credentials;
 mod api_versions;
+mod create_acls;
 mod create_partitions;
 mod create_topics;
+mod delete_acls;
 mod delete_groups;
 mod delete_records;
 mod delete_topics;
+mod describe_acls;
 mod describe_cluster;
 mod describe_configs;
 mod describe_groups;
 mod describe_log_dirs;
 mod describe_producers;
 mod describe_topic_partitions;
+mod describe_user_scram_credentials;
 mod fetch;
 mod find_coordinator;
 mod heartbeat;
@@ -29,6 +35,7 @@ mod offset_commit;
 mod offset_delete;
 mod offset_fetch;
 mod offset_for_leader_epoch;
+mod operations;
 mod produce;
 mod settings;
 mod sync_group;
@@ -36,12 +43,14 @@ mod topic_partitions;
 
 use futures::future::{BoxFuture, FutureExt, ready};
 use kafka_protocol::protocol::Request as WireRequest;
+use posthouse_broker::Login;
 
 use crate::codec::api::Api;
 use crate::codec::header::{Incoming, Request};
 use crate::codec::message::{self, EncodeError};
 use crate::codec::reader::DecodeError;
 use crate::codec::response::Response;
+use crate::login::LoginStep;
 use crate::node::Call;
 
 /// What became of a request.
@@ -51,6 +60,17 @@ pub(crate) enum Outcome {
     NoResponse,
     /// Records have their offsets; the response follows once they are durable.
     Accepted(BoxFuture<'static, Response>),
+    /// It was about logging in.
+    Login(Box<LoginStep>),
+    /// Whom the client's certificate stands for; its request has still to begin.
+    Known(Option<Login>),
+}
+
+impl Outcome {
+    /// Boxed, because requests that matter are not about logging in.
+    pub(crate) fn login(step: LoginStep) -> Outcome {
+        Outcome::Login(Box::new(step))
+    }
 }
 
 /// Why a request ends its connection.
@@ -67,6 +87,8 @@ pub(crate) enum CommandError {
 /// A command under way.
 pub(crate) type Running = BoxFuture<'static, Result<Outcome, CommandError>>;
 
+const ABOUT_LOGIN: &str = "the guest answers requests about logging in";
+
 /// Begins a request; nothing happens until the future is polled.
 pub(crate) fn begin(call: Call, incoming: Incoming) -> Running {
     let request = match incoming {
@@ -74,6 +96,7 @@ pub(crate) fn begin(call: Call, incoming: Incoming) -> Running {
         Incoming::UnsupportedApiVersions { correlation_id } => {
             return ready(api_versions::unsupported(correlation_id)).boxed();
         }
+        Incoming::Token(_) => unreachable!("{ABOUT_LOGIN}"),
     };
     call.node.metrics.count_request(request.api);
     match request.api {
@@ -90,12 +113,16 @@ pub(crate) fn begin(call: Call, incoming: Incoming) -> Running {
         Api::SyncGroup => run(call, request, sync_group::handle),
         Api::DescribeGroups => run(call, request, describe_groups::handle),
         Api::ListGroups => run(call, request, list_groups::handle),
+        Api::SaslHandshake | Api::SaslAuthenticate => unreachable!("{ABOUT_LOGIN}"),
         Api::ApiVersions => run(call, request, api_versions::handle),
         Api::CreateTopics => run(call, request, create_topics::handle),
         Api::DeleteTopics => run(call, request, delete_topics::handle),
         Api::DeleteRecords => run(call, request, delete_records::handle),
         Api::InitProducerId => run(call, request, init_producer_id::handle),
         Api::OffsetForLeaderEpoch => run(call, request, offset_for_leader_epoch::handle),
+        Api::DescribeAcls => run(call, request, describe_acls::handle),
+        Api::CreateAcls => run(call, request, create_acls::handle),
+        Api::DeleteAcls => run(call, request, delete_acls::handle),
         Api::DescribeConfigs => run(call, request, describe_configs::handle),
         Api::AlterConfigs => run(call, request, alter_configs::handle),
         Api::DescribeLogDirs => run(call, request, describe_log_dirs::handle),
@@ -103,6 +130,10 @@ pub(crate) fn begin(call: Call, incoming: Incoming) -> Running {
         Api::DeleteGroups => run(call, request, delete_groups::handle),
         Api::IncrementalAlterConfigs => run(call, request, incremental_alter_configs::handle),
         Api::OffsetDelete => run(call, request, offset_delete::handle),
+        Api::DescribeUserScramCredentials => {
+            run(call, request, describe_user_scram_credentials::handle)
+        }
+        Api::AlterUserScramCredentials => run(call, request, alter_user_scram_credentials::handle),
         Api::DescribeCluster => run(call, request, describe_cluster::handle),
         Api::DescribeProducers => run(call, request, describe_producers::handle),
         Api::DescribeTopicPartitions => run(call, request, describe_topic_partitions::handle),

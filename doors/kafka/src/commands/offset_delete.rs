@@ -4,9 +4,10 @@ use kafka_protocol::messages::offset_delete_response::{
     OffsetDeleteResponsePartition, OffsetDeleteResponseTopic,
 };
 use kafka_protocol::messages::{OffsetDeleteRequest, OffsetDeleteResponse};
+use posthouse_broker::{Operation, Resource};
 use posthouse_types::PartitionIndex;
 
-use crate::errors::{self, NONE};
+use crate::errors::{self, NONE, refusal};
 use crate::node::{Call, topic_name};
 use kafka_protocol::error::ResponseError as Code;
 
@@ -16,7 +17,14 @@ pub(super) async fn handle(call: Call, request: OffsetDeleteRequest) -> OffsetDe
     let mut places = Vec::new();
     let mut topics = Vec::with_capacity(request.topics.len());
     for topic in request.topics {
-        let name = topic_name(&topic.name);
+        let name = topic_name(&topic.name).and_then(|name| {
+            let allowed =
+                call.broker().authorize(&call.principal, Operation::Read, Resource::Topic(&name));
+            match allowed {
+                Ok(()) => Ok(name),
+                Err(denied) => Err(refusal(Code::TopicAuthorizationFailed, &denied)),
+            }
+        });
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for partition in topic.partitions {
             let answer = OffsetDeleteResponsePartition::default()

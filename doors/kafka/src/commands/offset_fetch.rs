@@ -3,13 +3,14 @@
 //! Every committed offset is stable, because there are no transactions: `requireStable` changes
 //! nothing.
 
+use kafka_protocol::error::ResponseError as Code;
 use kafka_protocol::messages::offset_fetch_response::{
     OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions,
     OffsetFetchResponseTopic, OffsetFetchResponseTopics,
 };
 use kafka_protocol::messages::{GroupId, OffsetFetchRequest, OffsetFetchResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
-use posthouse_broker::CommittedOffset;
+use posthouse_broker::{CommittedOffset, Operation, Resource};
 use posthouse_types::PartitionIndex;
 
 use crate::errors::{self, NONE};
@@ -24,7 +25,14 @@ const PARTITION_ERRORS_ONLY_UNTIL: i16 = 1;
 type Asked = Option<Vec<(TopicName, Vec<i32>)>>;
 
 /// Committed offsets by topic, in the order asked for.
-type Found = Vec<(TopicName, Vec<(i32, Option<CommittedOffset>)>)>;
+type Found = Vec<FoundTopic>;
+
+/// One topic, with its error: a topic that may not be described.
+struct FoundTopic {
+    name: TopicName,
+    error_code: i16,
+    partitions: Vec<(i32, Option<CommittedOffset>)>,
+}
 
 pub(super) async fn handle(call: Call, request: OffsetFetchRequest) -> OffsetFetchResponse {
     if call.version < BATCHED_FROM {
@@ -51,16 +59,17 @@ async fn single(call: &Call, request: OffsetFetchRequest) -> OffsetFetchResponse
     });
     match find(call, &request.group_id, asked.clone()).await {
         Ok(found) => OffsetFetchResponse::default()
-            .with_topics(found.into_iter().map(|found| single_topic(found, NONE)).collect()),
+            .with_topics(found.into_iter().map(single_topic).collect()),
         Err(code) if call.version > PARTITION_ERRORS_ONLY_UNTIL => {
             OffsetFetchResponse::default().with_error_code(code)
         }
         Err(code) => {
-            let nothing = asked.unwrap_or_default().into_iter().map(|(name, indexes)| {
-                (name, indexes.into_iter().map(|index| (index, None)).collect())
+            let nothing = asked.unwrap_or_default().into_iter().map(|(name, indexes)| FoundTopic {
+                name,
+                error_code: code,
+                partitions: indexes.into_iter().map(|index| (index, None)).collect(),
             });
-            OffsetFetchResponse::default()
-                .with_topics(nothing.map(|found| single_topic(found, code)).collect())
+            OffsetFetchResponse::default().with_topics(nothing.map(single_topic).collect())
         }
     }
 }
@@ -71,6 +80,9 @@ async fn find(call: &Call, group: &GroupId, asked: Asked) -> Result<Found, i16> 
     let mut valid = Vec::new();
     for (name, indexes) in &asked {
         let Ok(name) = topic_name(name) else { continue };
+        if !is_shown(call, &name) {
+            continue;
+        }
         let indexes = indexes.iter().filter_map(|&index| PartitionIndex::from_wire(index));
         valid.extend(indexes.map(|index| (name.clone(), index)));
     }
@@ -81,14 +93,21 @@ async fn find(call: &Call, group: &GroupId, asked: Asked) -> Result<Found, i16> 
         .map_err(|error| errors::group(&error).code())?;
     let mut offsets = offsets.into_iter().map(|(_, _, committed)| committed);
     let found = asked.into_iter().map(|(name, indexes)| {
-        let is_name = topic_name(&name).is_ok();
+        let topic = topic_name(&name).ok();
+        let is_denied = topic.as_ref().is_some_and(|topic| !is_shown(call, topic));
+        let is_asked = topic.is_some() && !is_denied;
         let partitions = indexes.into_iter().map(|index| {
-            let committed = if is_name && index >= 0 { offsets.next().flatten() } else { None };
+            let committed = if is_asked && index >= 0 { offsets.next().flatten() } else { None };
             (index, committed)
         });
-        (name, partitions.collect())
+        let code = if is_denied { Code::TopicAuthorizationFailed.code() } else { NONE };
+        FoundTopic { name, error_code: code, partitions: partitions.collect() }
     });
     Ok(found.collect())
+}
+
+fn is_shown(call: &Call, topic: &posthouse_types::TopicName) -> bool {
+    call.broker().shows(&call.principal, Operation::Describe, Resource::Topic(topic))
 }
 
 async fn all(call: &Call, group: &GroupId) -> Result<Found, i16> {
@@ -99,12 +118,20 @@ async fn all(call: &Call, group: &GroupId) -> Result<Found, i16> {
         .map_err(|error| errors::group(&error).code())?;
     let mut found: Found = Vec::new();
     for (name, index, committed) in offsets {
+        // What may not be described is left out without a word, as in Kafka.
+        if !is_shown(call, &name) {
+            continue;
+        }
         let name = TopicName(StrBytes::from_string(name.kafka_alias()));
         match found.last_mut() {
-            Some((last, partitions)) if *last == name => {
-                partitions.push((index.to_wire(), committed));
+            Some(last) if last.name == name => {
+                last.partitions.push((index.to_wire(), committed));
             }
-            _ => found.push((name, vec![(index.to_wire(), committed)])),
+            _ => found.push(FoundTopic {
+                name,
+                error_code: NONE,
+                partitions: vec![(index.to_wire(), committed)],
+            }),
         }
     }
     Ok(found)
@@ -122,10 +149,8 @@ fn fields(committed: Option<CommittedOffset>) -> (i64, i32, Option<StrBytes>) {
     }
 }
 
-fn single_topic(
-    (name, partitions): (TopicName, Vec<(i32, Option<CommittedOffset>)>),
-    error_code: i16,
-) -> OffsetFetchResponseTopic {
+fn single_topic(found: FoundTopic) -> OffsetFetchResponseTopic {
+    let FoundTopic { name, error_code, partitions } = found;
     let partitions = partitions.into_iter().map(|(index, committed)| {
         let (offset, epoch, metadata) = fields(committed);
         OffsetFetchResponsePartition::default()
@@ -138,9 +163,8 @@ fn single_topic(
     OffsetFetchResponseTopic::default().with_name(name).with_partitions(partitions.collect())
 }
 
-fn group_topic(
-    (name, partitions): (TopicName, Vec<(i32, Option<CommittedOffset>)>),
-) -> OffsetFetchResponseTopics {
+fn group_topic(found: FoundTopic) -> OffsetFetchResponseTopics {
+    let FoundTopic { name, error_code, partitions } = found;
     let partitions = partitions.into_iter().map(|(index, committed)| {
         let (offset, epoch, metadata) = fields(committed);
         OffsetFetchResponsePartitions::default()
@@ -148,6 +172,7 @@ fn group_topic(
             .with_committed_offset(offset)
             .with_committed_leader_epoch(epoch)
             .with_metadata(metadata)
+            .with_error_code(error_code)
     });
     OffsetFetchResponseTopics::default().with_name(name).with_partitions(partitions.collect())
 }

@@ -213,3 +213,41 @@ fn the_text_includes_the_causes() {
     assert!(text.starts_with("the log failed and takes no more records until restart: "), "{text}");
     assert!(text.contains("cannot write /data"), "{text}");
 }
+
+#[test]
+fn changes_of_access_have_their_codes() {
+    let user = || posthouse_access::UserName::new("alice").unwrap();
+    let table = [
+        (AccessError::UserExists(user()), 92),
+        (AccessError::UnknownUser("alice".into()), 91),
+        (AccessError::Name(posthouse_access::UserNameError::Empty), 93),
+        (AccessError::Password(posthouse_access::VerifierError::Empty), 93),
+        (AccessError::Taken { value: "CN=alice".into(), owner: user() }, 42),
+        (AccessError::TooMany { what: "users", max: 1 }, 44),
+        (AccessError::LastSuperuser(user()), 44),
+        (AccessError::Catalog(AppendFailure::Append(AppendError::Closed)), 41),
+        (AccessError::Superuser, 31),
+        (AccessError::Denied(denied()), 31),
+    ];
+    for (error, code) in table {
+        assert_eq!(access(&error).code(), code, "{error:?}");
+    }
+}
+
+/// A topic may be asked for by its id: then the words must not give its name away.
+#[test]
+fn what_is_not_allowed_is_told_without_a_name() {
+    let secret = || Denied {
+        principal: Principal::user("alice"),
+        operation: "Describe".into(),
+        resource: "topic secret".into(),
+    };
+    let texts = [
+        Refusal::from(&LookupError::Denied(secret())).text,
+        Refusal::from(&GroupError::Denied(secret())).text,
+        Refusal::from(&secret()).text,
+    ];
+    for text in texts {
+        assert!(!text.contains("secret") && !text.is_empty(), "{text}");
+    }
+}

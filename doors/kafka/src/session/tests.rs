@@ -42,12 +42,13 @@ fn begin(session: &mut Session) -> Option<(RequestId, i32)> {
     match incoming {
         Incoming::Request(request) => Some((id, request.correlation_id)),
         Incoming::UnsupportedApiVersions { correlation_id } => Some((id, correlation_id)),
+        Incoming::Token(_) => None,
     }
 }
 
 #[test]
 fn produce_requests_overlap_once_accepted_and_are_answered_in_order() {
-    let mut session = Session::new(LIMITS);
+    let mut session = Session::new(LIMITS, Entrance::Open);
     session.feed(&[frame(Api::Produce, 1, 0), frame(Api::Produce, 2, 0)].concat());
     let (first, _) = begin(&mut session).unwrap();
     assert_eq!(begin(&mut session), None, "the first has no offsets yet");
@@ -61,7 +62,7 @@ fn produce_requests_overlap_once_accepted_and_are_answered_in_order() {
 
 #[test]
 fn a_request_without_a_response_keeps_its_place() {
-    let mut session = Session::new(LIMITS);
+    let mut session = Session::new(LIMITS, Entrance::Open);
     session.feed(&[frame(Api::Produce, 1, 0), frame(Api::Produce, 2, 0)].concat());
     let (first, _) = begin(&mut session).unwrap();
     session.on_accepted(first);
@@ -73,7 +74,7 @@ fn a_request_without_a_response_keeps_its_place() {
 
 #[test]
 fn other_requests_wait_for_everything_before_them_and_hold_up_what_follows() {
-    let mut session = Session::new(LIMITS);
+    let mut session = Session::new(LIMITS, Entrance::Open);
     let input =
         [frame(Api::Produce, 1, 0), frame(Api::Metadata, 2, 0), frame(Api::Produce, 3, 0)].concat();
     session.feed(&input);
@@ -91,7 +92,7 @@ fn other_requests_wait_for_everything_before_them_and_hold_up_what_follows() {
 
 #[test]
 fn reading_stops_at_the_limit_of_requests_in_flight() {
-    let mut session = Session::new(LIMITS);
+    let mut session = Session::new(LIMITS, Entrance::Open);
     let input: Vec<u8> = (0..20).flat_map(|id| frame(Api::Produce, id, 0)).collect();
     session.feed(&input);
     let mut begun = Vec::new();
@@ -107,7 +108,7 @@ fn reading_stops_at_the_limit_of_requests_in_flight() {
 
 #[test]
 fn reading_stops_at_the_limit_of_bytes_but_one_request_always_fits() {
-    let mut session = Session::new(LIMITS);
+    let mut session = Session::new(LIMITS, Entrance::Open);
     let large = frame(Api::Produce, 1, 10_000);
     assert_eq!(session.feed(&large), large.len(), "a request larger than the limit is read");
     let (id, _) = begin(&mut session).unwrap();
@@ -119,7 +120,7 @@ fn reading_stops_at_the_limit_of_bytes_but_one_request_always_fits() {
 
 #[test]
 fn a_large_request_waits_for_memory_and_gives_it_back_with_its_answer() {
-    let mut session = Session::new(LIMITS);
+    let mut session = Session::new(LIMITS, Entrance::Open);
     let large = frame(Api::Produce, 1, 100_000);
     let size = large.len() - 4;
     let fed = session.feed(&large);
@@ -139,7 +140,7 @@ fn a_large_request_waits_for_memory_and_gives_it_back_with_its_answer() {
 
 #[test]
 fn a_client_that_does_not_read_begins_nothing_more() {
-    let mut session = Session::new(SessionLimits { unsent_bytes_max: 8, ..LIMITS });
+    let mut session = Session::new(SessionLimits { unsent_bytes_max: 8, ..LIMITS }, Entrance::Open);
     session.feed(&[frame(Api::Metadata, 1, 0), frame(Api::Metadata, 2, 0)].concat());
     let (first, _) = begin(&mut session).unwrap();
     session.on_answer(first, Some(response(1)));
@@ -151,7 +152,7 @@ fn a_client_that_does_not_read_begins_nothing_more() {
 
 #[test]
 fn what_arrived_whole_before_the_end_is_still_answered() {
-    let mut session = Session::new(LIMITS);
+    let mut session = Session::new(LIMITS, Entrance::Open);
     session.feed(&frame(Api::Metadata, 1, 0));
     session.feed(&frame(Api::Metadata, 2, 0)[..7]);
     session.on_end();
@@ -166,7 +167,7 @@ fn what_arrived_whole_before_the_end_is_still_answered() {
 
 #[test]
 fn an_unknown_request_ends_the_session() {
-    let mut session = Session::new(LIMITS);
+    let mut session = Session::new(LIMITS, Entrance::Open);
     session.feed(b"\0\0\0\x0a\x03\xe8\0\0\0\0\0\x01\xff\xff");
     let refused = session.poll_request().unwrap_err();
     assert_eq!(refused.to_string(), "request with key 1000, version 0 is not served");
@@ -180,7 +181,7 @@ proptest! {
         cuts in prop::collection::vec(1usize..60, 1..200),
         order in prop::collection::vec(any::<prop::sample::Index>(), 200),
     ) {
-        let mut session = Session::new(LIMITS);
+        let mut session = Session::new(LIMITS, Entrance::Open);
         let input: Vec<u8> = produces.iter().enumerate().flat_map(|(index, &produce)| {
             frame(if produce { Api::Produce } else { Api::Metadata }, i32::try_from(index).unwrap(), index)
         }).collect();
@@ -206,4 +207,30 @@ proptest! {
         let expected: Vec<i32> = (0..i32::try_from(produces.len()).unwrap()).collect();
         prop_assert_eq!(seen, expected);
     }
+}
+
+#[test]
+fn before_login_frames_are_read_one_at_a_time_and_none_is_large() {
+    let mut session = Session::new(LIMITS, Entrance::Closed);
+    let bytes = [frame(Api::ApiVersions, 1, 0), frame(Api::SaslHandshake, 2, 0)].concat();
+    session.feed(&[&bytes[..], b"\0\0\0\x02hi"].concat());
+    let (first, _) = begin(&mut session).unwrap();
+    assert!(!session.wants_bytes(), "nothing is read while a login is under way");
+    assert_eq!(begin(&mut session), None);
+    session.on_answer(first, Some(response(1)));
+    let (second, id) = begin(&mut session).unwrap();
+    assert_eq!(id, 2);
+    session.set_entrance(Entrance::Tokens);
+    session.on_answer(second, Some(response(2)));
+    let (_, incoming) = session.poll_request().unwrap().unwrap();
+    assert!(matches!(incoming, Incoming::Token(token) if token[..] == *b"hi"));
+
+    let mut session = Session::new(LIMITS, Entrance::Closed);
+    let large = u32::try_from(LOGIN_FRAME_BYTES_MAX + 1).unwrap();
+    session.feed(&large.to_be_bytes());
+    assert!(session.poll_request().is_err());
+    let mut session = Session::new(LIMITS, Entrance::Closed);
+    session.set_entrance(Entrance::Open);
+    session.feed(&large.to_be_bytes());
+    assert!(session.poll_request().is_ok());
 }

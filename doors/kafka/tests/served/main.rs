@@ -7,5 +7,6 @@ mod client;
 mod cold;
 mod identical;
 mod lifecycle;
+mod logins;
 mod refusals;
 mod versions;

@@ -276,6 +276,51 @@ fn the_walk_agrees_with_the_crate_on_description_requests() {
 }
 
 #[test]
+fn the_walk_agrees_with_the_crate_on_requests_about_access() {
+    check_all(|_| SaslHandshakeRequest::default().with_mechanism(text("PLAIN")));
+    check_all(|_| {
+        SaslAuthenticateRequest::default().with_auth_bytes(Bytes::from_static(b"\0alice\0pw"))
+    });
+    check_all(|_| {
+        DescribeAclsRequest::default()
+            .with_resource_name_filter(Some(text("orders")))
+            .with_principal_filter(Some(text("User:alice")))
+            .with_pattern_type_filter(3)
+    });
+    check_all(|_| {
+        let creation = create_acls_request::AclCreation::default()
+            .with_resource_name(text("orders"))
+            .with_resource_pattern_type(3)
+            .with_principal(text("User:alice"))
+            .with_host(text("*"));
+        CreateAclsRequest::default().with_creations(vec![creation])
+    });
+    check_all(|_| {
+        let filter = delete_acls_request::DeleteAclsFilter::default()
+            .with_host_filter(Some(text("*")))
+            .with_pattern_type_filter(3);
+        DeleteAclsRequest::default().with_filters(vec![filter])
+    });
+    check_all(|_| {
+        let user = describe_user_scram_credentials_request::UserName::default();
+        DescribeUserScramCredentialsRequest::default()
+            .with_users(Some(vec![user.with_name(text("alice"))]))
+    });
+    check_all(|_| {
+        use alter_user_scram_credentials_request::*;
+        let deletion = ScramCredentialDeletion::default().with_name(text("bob"));
+        let upsertion = ScramCredentialUpsertion::default()
+            .with_name(text("alice"))
+            .with_iterations(4096)
+            .with_salt(Bytes::from_static(b"salt"))
+            .with_salted_password(Bytes::from_static(b"salted"));
+        AlterUserScramCredentialsRequest::default()
+            .with_deletions(vec![deletion])
+            .with_upsertions(vec![upsertion])
+    });
+}
+
+#[test]
 fn eight_bytes_cannot_ask_for_gigabytes() {
     // A topic list of 0x03000003 entries in a body of eight bytes.
     let refused = check(Api::Metadata, 0, b"\x03\0\0\x03\x3c\x0c\0\xb6");
