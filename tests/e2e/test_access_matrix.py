@@ -39,7 +39,8 @@ def certificates(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def node(tmp_path_factory, certificates):
-    flags = [*certificates.flags(), "--set", "postgres.tls=allow", "--set", "kafka.sasl_plain=loopback"]
+    flags = [*certificates.flags(), "--set", "postgres.tls=allow", "--set", "kafka.sasl_plain=loopback",
+             "--set", "authentication.failure_delay_max=0 ms"]
     node = guarded_node(tmp_path_factory.mktemp("matrix"), *flags).start()
     admin(node, "topic", "create", "orders")
     make_user(node, "friend", [RIGHT])
@@ -126,7 +127,7 @@ def over_kafka(mechanism):
 def produced(config):
     told, outcome = [], []
     producer = confluent_kafka.Producer({
-        **config, "error_cb": told.append, "message.timeout.ms": 6000, "allow.auto.create.topics": False,
+        **config, "error_cb": told.append, "message.timeout.ms": 3000, "allow.auto.create.topics": False,
     })
     producer.produce("orders", b"1", on_delivery=lambda error, _: outcome.append(error))
     deadline = time.monotonic() + SECONDS

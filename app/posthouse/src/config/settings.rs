@@ -111,6 +111,8 @@ pub(crate) static SETTINGS: &[Setting] = &[
         flag "--admin-password-file"),
     setting!("authentication.scram_iterations", broker.authentication.iterations: u32,
         "How often a new password is hashed, from 4096 to 16384. Each login costs its client so much; those of existing passwords stay.", from 4096),
+    setting!("authentication.failure_delay_max", broker.authentication.attempts.delay_max: Duration,
+        "Longest that an answer to a login waits because earlier ones from the same address failed."),
     setting!("authentication.user_connections_max", broker.authentication.connections_max: usize,
         "Connections that one user may have at once, over all doors; further ones are closed after they have logged in.", from 1),
     setting!("authentication.user_write_rate", broker.authentication.write_rate: Option<ByteSize>,

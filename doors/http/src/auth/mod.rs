@@ -16,7 +16,7 @@ use std::net::SocketAddr;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use posthouse_broker::{Broker, Credentials, Knock, Login, LoginError};
@@ -156,8 +156,7 @@ fn session_over() -> Problem {
 }
 
 fn unauthorized(detail: &str) -> Problem {
-    Problem::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail)
-        .challenge(HeaderValue::from_static("Bearer, Basic realm=\"posthouse\", charset=\"UTF-8\""))
+    Problem::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail).challenge()
 }
 
 impl From<LoginError> for Problem {
@@ -168,6 +167,8 @@ impl From<LoginError> for Problem {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::HeaderValue;
+
     use super::*;
 
     fn read(value: &'static str) -> Result<Option<Shown>, Problem> {

@@ -29,7 +29,7 @@ async fn alter(node: &Node, name: &str, change: UserChange) {
 
 /// Code and message of a refusal.
 async fn refusal(node: &Node, more: &str) -> (String, String) {
-    let error = node.try_client(more).await.err().expect("a refusal");
+    let Err(error) = node.try_client(more).await else { panic!("it was let in") };
     let error = error.as_db_error().unwrap_or_else(|| panic!("not the server's: {error:?}"));
     assert_eq!(error.severity(), "FATAL");
     (error.code().code().to_owned(), error.message().to_owned())
