@@ -417,3 +417,26 @@ def test_a_token_of_the_issuer_names_its_user(issuer, topic):
     stranger = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     config = issuer.settings(**right, key=stranger)
     assert produce(config, topic) == KafkaError._AUTHENTICATION
+
+
+def test_kafkas_own_tools_manage_rules_and_passwords(asking, kafka_tool, tmp_path, topic):
+    how = tmp_path / "admin.properties"
+    how.write_text(
+        "security.protocol=SASL_PLAINTEXT\nsasl.mechanism=SCRAM-SHA-512\n"
+        "sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required "
+        f'username="admin" password="{ROOT_PASSWORD}";\n'
+    )
+    at = ("--bootstrap-server", asking.kafka, "--command-config", how)
+    make_topic(asking, topic)
+    kafka_tool("kafka-configs", *at, "--alter", "--entity-type", "users", "--entity-name", "jan",
+               "--add-config", f"SCRAM-SHA-512=[iterations=8192,password={PASSWORD}]")
+    jan = settings(asking, "jan", mechanism="SCRAM-SHA-512")
+    assert produce(jan, topic) == KafkaError.TOPIC_AUTHORIZATION_FAILED
+    kafka_tool("kafka-acls", *at, "--add", "--allow-principal", "User:jan", "--operation", "Write",
+               "--topic", topic)
+    listed = kafka_tool("kafka-acls", *at, "--list", "--topic", topic).stdout
+    assert "principal=User:jan, host=*, operation=WRITE, permissionType=ALLOW" in listed
+    assert produce(jan, topic) is None
+    kafka_tool("kafka-acls", *at, "--remove", "--force", "--allow-principal", "User:jan",
+               "--operation", "Write", "--topic", topic)
+    assert produce(jan, topic) == KafkaError.TOPIC_AUTHORIZATION_FAILED
