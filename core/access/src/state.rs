@@ -182,6 +182,11 @@ impl Access {
         self.users.values()
     }
 
+    /// A token by its id, expired or not.
+    pub fn token_entry(&self, id: &TokenId) -> Option<&TokenEntry> {
+        self.tokens.get(id)
+    }
+
     /// All tokens, by id.
     pub fn tokens(&self) -> impl ExactSizeIterator<Item = &TokenEntry> {
         self.tokens.values()

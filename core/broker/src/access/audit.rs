@@ -146,10 +146,19 @@ impl Broker {
         let stopping = self.stopping().clone();
         self.tasks().spawn(async move {
             let mut taken = Vec::new();
-            while let Some(Some(_)) = {
+            loop {
                 let next = records.recv_many(&mut taken, BATCH_MAX);
-                stopping.run_until_cancelled(next).await.map(|count| (count > 0).then_some(count))
-            } {
+                if stopping.run_until_cancelled(next).await.is_none() {
+                    // The node stops: what was handed in before is still written.
+                    while taken.len() < BATCH_MAX
+                        && let Ok(record) = records.try_recv()
+                    {
+                        taken.push(record);
+                    }
+                }
+                if taken.is_empty() {
+                    return;
+                }
                 let Some(broker) = this.upgrade() else { return };
                 if let Err(error) = broker.write_audit(&taken).await {
                     metrics::audit_dropped();

@@ -206,12 +206,10 @@ impl Broker {
         login.expires.is_none_or(|at| at > now)
             && match &login.basis {
                 Basis::User(name) => access.user(name.as_str()).is_some_and(|user| !user.disabled),
-                Basis::Token(id) => {
-                    let token = access.tokens().find(|token| token.id == *id);
-                    token.is_some_and(|token| {
-                        access.user(token.user.as_str()).is_some_and(|user| !user.disabled)
-                    })
-                }
+                Basis::Token(id) => access
+                    .token_entry(id)
+                    .and_then(|token| access.user(token.user.as_str()))
+                    .is_some_and(|user| !user.disabled),
                 Basis::Certificate(subject) => {
                     access.user_of_certificate(subject).is_some_and(|user| is_user(&user.name))
                 }

@@ -193,7 +193,7 @@ impl Broker {
         self.complete(|broker| async move {
             let _in_order = broker.gate().changes().lock().await;
             let access = broker.gate().current();
-            let found = access.tokens().find(|token| token.id == id);
+            let found = access.token_entry(&id);
             if !found.is_some_and(|token| is_self(&asking, token.user.as_str())) {
                 broker.authorize(&asking, Operation::Alter, Resource::Cluster)?;
             }

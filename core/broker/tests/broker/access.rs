@@ -341,3 +341,13 @@ async fn one_who_moves_more_than_the_rate_waits_and_nobody_else_does() {
     let small = batch(&["1"]);
     broker.append(&Principal::user("bob"), &topic, partition(0), small).await.unwrap();
 }
+
+#[tokio::test]
+async fn what_was_refused_just_before_the_node_stopped_is_written_down() {
+    let node = with_alice().await;
+    node.broker.authorize(&alice(), Operation::Alter, Resource::Cluster).unwrap_err();
+    let node = node.restart().await;
+    let fetch = fetch(&[(AUDIT_TOPIC, 0, 0)], Duration::ZERO);
+    let text = values(&node.broker.fetch(&self::node(), fetch).await, 0).join("\n");
+    assert!(text.contains("\"denied\""), "{text}");
+}
