@@ -15,7 +15,7 @@ test: ## Run everything that must pass; ARGS go to pytest
 conformance: ## Run the test suites of Redis, redis-py, librdkafka and pg_compat: what passed passes still
 	tools/conformance
 
-bench: ## Compare with Kafka, Redis and libzmq on this machine: the core rows, under half an hour
+bench: ## Compare with Kafka, Redis and libzmq on this machine: the core rows, about forty minutes
 	tools/bench $(ARGS)
 
 bench-full: ## Compare with Kafka, Redis and libzmq on this machine: every row

@@ -8,11 +8,11 @@ import time
 from datetime import date
 from pathlib import Path
 
-from . import fan_out, kafka, libzmq, redis
+from . import fan_out, kafka, libzmq, redis, tls
 from .page import publish
 from .servers import machine
 
-SECTIONS = [kafka, redis, fan_out, libzmq]
+SECTIONS = [kafka, redis, fan_out, libzmq, tls]
 
 
 def main():

@@ -4,12 +4,15 @@ import re
 import subprocess
 import threading
 import time
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from .servers import JARS
 
+BATCHING = ("linger.ms=5", "batch.size=65536")
 TOOLS = ["java", "-Xmx512m", "-cp", f"{JARS}/*"]
 PRODUCED = re.compile(
     r"(\d+) records sent, ([\d.]+) records/sec \(([\d.]+) MB/sec\), ([\d.]+) ms avg latency, "
@@ -17,19 +20,33 @@ PRODUCED = re.compile(
 )
 
 
-def create_topic(bootstrap, name, partitions, settings):
-    admin = AdminClient({"bootstrap.servers": bootstrap})
+@dataclass(frozen=True)
+class Security:
+    """How a client hides what it says and who it says it is, in the words of both clients."""
+
+    librdkafka: dict = field(default_factory=dict)
+    java: Path | None = None  # a file of properties
+
+    def tool(self, option):
+        return [option, str(self.java)] if self.java else []
+
+
+NONE = Security()
+
+
+def create_topic(bootstrap, name, partitions, settings, security=NONE):
+    admin = AdminClient({"bootstrap.servers": bootstrap, **security.librdkafka})
     topic = NewTopic(name, num_partitions=partitions, replication_factor=1, config=settings)
     admin.create_topics([topic])[name].result(30)
 
 
-def java_produce(bootstrap, topic, records, size, acks, throughput=-1):
+def java_produce(bootstrap, topic, records, size, acks, security=NONE, batching=BATCHING):
     """`kafka-producer-perf-test`: records a second, and its own latency percentiles in ms."""
     output = subprocess.run(
         TOOLS + ["org.apache.kafka.tools.ProducerPerformance", "--topic", topic,
                  "--num-records", str(records), "--record-size", str(size),
-                 "--throughput", str(throughput), "--producer-props",
-                 f"bootstrap.servers={bootstrap}", f"acks={acks}", "linger.ms=5", "batch.size=65536"],
+                 "--throughput", "-1", *security.tool("--producer.config"), "--producer-props",
+                 f"bootstrap.servers={bootstrap}", f"acks={acks}", *batching],
         capture_output=True, text=True, timeout=300,
     ).stdout
     matches = PRODUCED.findall(output)
@@ -40,18 +57,19 @@ def java_produce(bootstrap, topic, records, size, acks, throughput=-1):
             "p50_ms": float(last[5]), "p99_ms": float(last[7]), "p999_ms": float(last[8])}
 
 
-def java_consume(bootstrap, topic, records, size):
+def java_consume(bootstrap, topic, records, size, security=NONE):
     """`kafka-consumer-perf-test`: megabytes a second of the fetch itself, without joining."""
     output = subprocess.run(
         TOOLS + ["org.apache.kafka.tools.ConsumerPerformance", "--bootstrap-server", bootstrap,
-                 "--topic", topic, "--messages", str(records), "--timeout", "60000"],
+                 "--topic", topic, "--messages", str(records), "--timeout", "60000",
+                 *security.tool("--consumer.config")],
         capture_output=True, text=True, timeout=300,
     ).stdout
     row = [cell.strip() for cell in output.strip().splitlines()[-1].split(",")]
     return {"records_per_second": float(row[9]), "bytes": int(row[4]) * size}
 
 
-def rdkafka_produce(bootstrap, topic, producers, seconds, size, acks):
+def rdkafka_produce(bootstrap, topic, producers, seconds, size, acks, security=NONE):
     """`producers` librdkafka producers in this process, as fast as they go for `seconds`."""
     payload = b"x" * size
     delivered = [0] * producers
@@ -63,7 +81,8 @@ def rdkafka_produce(bootstrap, topic, producers, seconds, size, acks):
                 delivered[index] += 1
 
         producer = Producer({"bootstrap.servers": bootstrap, "acks": acks, "linger.ms": 5,
-                             "queue.buffering.max.messages": 20_000, "on_delivery": on_delivery})
+                             "queue.buffering.max.messages": 20_000, "on_delivery": on_delivery,
+                             **security.librdkafka})
         while time.monotonic() < stop_at:
             try:
                 for _ in range(100):
@@ -83,12 +102,12 @@ def rdkafka_produce(bootstrap, topic, producers, seconds, size, acks):
     return {"records_per_second": sum(delivered) / elapsed, "bytes": sum(delivered) * size}
 
 
-def open_loop(bootstrap, topic, rate, seconds, size, acks, partitions):
+def open_loop(bootstrap, topic, rate, seconds, size, acks, partitions, security=NONE):
     """Records at a fixed rate; each latency counts from when the record was due, so that a stall
     is charged to every record it delayed (no coordinated omission)."""
     payload = b"x" * size
     latencies = []
-    producer = Producer({"bootstrap.servers": bootstrap, "acks": acks, "linger.ms": 0})
+    producer = Producer({"bootstrap.servers": bootstrap, "acks": acks, "linger.ms": 0, **security.librdkafka})
 
     def delivered(due):
         def on_delivery(error, _message):
@@ -112,10 +131,11 @@ def open_loop(bootstrap, topic, rate, seconds, size, acks, partitions):
             for label, share in (("50", 0.50), ("99", 0.99), ("999", 0.999))} | {"bytes": count * size}
 
 
-def rdkafka_consume(bootstrap, topic, partitions, records, size):
+def rdkafka_consume(bootstrap, topic, partitions, records, size, security=NONE):
     """One librdkafka consumer over every partition from the beginning."""
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "bench", "enable.auto.commit": False,
-                         "auto.offset.reset": "earliest", "fetch.message.max.bytes": 4 << 20})
+                         "auto.offset.reset": "earliest", "fetch.message.max.bytes": 4 << 20,
+                         **security.librdkafka})
     consumer.assign([TopicPartition(topic, index, 0) for index in range(partitions)])
     seen, began = 0, None
     while seen < records:

@@ -27,4 +27,4 @@ def publish(path, sections):
     path.write_text(HEAD + body)
 
 
-ORDER = ["kafka", "redis", "fan-out", "libzmq"]
+ORDER = ["kafka", "redis", "fan-out", "libzmq", "tls"]

@@ -80,25 +80,31 @@ def run(arguments, about, elapsed):
 
 
 def measure(row, server, scale):
-    """One run after a discarded one of a fifth; the server's CPU time covers the measured part."""
+    """What a row comes to; the server's CPU time covers the measured part."""
     requests = int(REQUESTS[row.pipeline] * scale) // (10 if row.flush and row.pipeline == 1 else 1)
-    once(row, server.port)
-    benchmark(row, server.port, max(requests // 5, CLIENTS))
+    reach = ["-p", str(server.port)]
+    once(row, reach)
+    return measure_warmed_up(row, server, reach, requests)
+
+
+def measure_warmed_up(row, server, reach, requests):
+    """One run after a discarded one of a fifth; `reach` is what redis-benchmark is told about the server."""
+    benchmark(row, reach, max(requests // 5, CLIENTS))
     before = server.cpu_seconds()
-    result = benchmark(row, server.port, requests)
+    result = benchmark(row, reach, requests)
     return result | {"cpu_us_per_request": (server.cpu_seconds() - before) / requests * 1e6}
 
 
-def once(row, port):
+def once(row, reach):
     """Makes the key, so that what is measured is not fifty clients that make one stream."""
-    subprocess.run([PEERS / "redis-cli", "-p", str(port), *(COMMANDS | MORE)[row.command]],
+    subprocess.run([PEERS / "redis-cli", *reach, *(COMMANDS | MORE)[row.command]],
                    check=True, capture_output=True, timeout=PATIENCE_SECONDS)
 
 
-def benchmark(row, port, requests):
+def benchmark(row, reach, requests):
     command = (COMMANDS | MORE)[row.command]
     output = subprocess.run(
-        [PEERS / "redis-benchmark", "-p", str(port), "-n", str(requests), "-c", str(CLIENTS),
+        [PEERS / "redis-benchmark", *reach, "-n", str(requests), "-c", str(CLIENTS),
          "-P", str(row.pipeline), "-r", str(KEYS), "--csv", *command],
         capture_output=True, text=True, timeout=PATIENCE_SECONDS)
     lines = list(csv.DictReader(io.StringIO(output.stdout)))

@@ -120,9 +120,12 @@ class Posthouse(Server):
     def command(self):
         return [
             str(RELEASE / "posthouse"), "serve", "--data-dir", str(self.directory / "data"),
-            "--kafka", self.bootstrap, "--redis", "off", "--http", f"127.0.0.1:{self.http}",
+            "--kafka", self.bootstrap, "--redis", self.redis_address(), "--http", f"127.0.0.1:{self.http}",
             "--postgres", f"127.0.0.1:{self.postgres}",
         ]
+
+    def redis_address(self):
+        return "off"
 
     def topic_settings(self):
         return {} if self.flush else {"posthouse.durability": "relaxed"}
@@ -138,22 +141,26 @@ class Kafka(Server):
     name = "kafka"
 
     def prepare(self):
-        controller = free_port()
-        (self.directory / "server.properties").write_text(
-            "process.roles=broker,controller\nnode.id=1\n"
-            f"controller.quorum.voters=1@127.0.0.1:{controller}\n"
-            f"listeners=PLAINTEXT://{self.bootstrap},CONTROLLER://127.0.0.1:{controller}\n"
-            f"advertised.listeners=PLAINTEXT://{self.bootstrap}\n"
-            "controller.listener.names=CONTROLLER\n"
-            f"log.dirs={self.directory}/data\n"
-            "offsets.topic.replication.factor=1\ntransaction.state.log.replication.factor=1\n"
-            "transaction.state.log.min.isr=1\ngroup.initial.rebalance.delay.ms=0\n"
-        )
+        settings = "".join(f"{name}={value}\n" for name, value in self.settings(free_port()).items())
+        (self.directory / "server.properties").write_text(settings)
         subprocess.run(
             self.java("256m") + ["kafka.tools.StorageTool", "format", "-t", "bench-cluster-id-000001A",
                                  "-c", str(self.directory / "server.properties")],
             check=True, capture_output=True,
         )
+
+    def settings(self, controller):
+        """What server.properties says; `controller` is the port of the node's own quorum."""
+        return {
+            "process.roles": "broker,controller", "node.id": 1,
+            "controller.quorum.voters": f"1@127.0.0.1:{controller}",
+            "listeners": f"PLAINTEXT://{self.bootstrap},CONTROLLER://127.0.0.1:{controller}",
+            "advertised.listeners": f"PLAINTEXT://{self.bootstrap}",
+            "controller.listener.names": "CONTROLLER",
+            "log.dirs": f"{self.directory}/data",
+            "offsets.topic.replication.factor": 1, "transaction.state.log.replication.factor": 1,
+            "transaction.state.log.min.isr": 1, "group.initial.rebalance.delay.ms": 0,
+        }
 
     def java(self, heap):
         return ["java", f"-Xmx{heap}", f"-Xms{heap}", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20",
@@ -188,11 +195,14 @@ class PosthouseRedis(Posthouse):
     """`posthouse serve` with its Redis door alone; with `flush` a change is answered when it is on the disk,
     otherwise it is there within a second."""
 
+    def http_address(self):
+        return "off"
+
     def command(self):
         durability = "always" if self.flush else "everysec"
         return [
             str(RELEASE / "posthouse"), "serve", "--data-dir", str(self.directory / "data"),
-            "--redis", self.bootstrap, "--kafka", "off", "--http", "off", "--postgres", "off",
+            "--redis", self.bootstrap, "--kafka", "off", "--http", self.http_address(), "--postgres", "off",
             "--set", f"redis.keys_durability={durability}",
         ]
 
