@@ -5,20 +5,38 @@
 //! is denied. Rules are indexed by whom and what they are about, so that a decision looks at none
 //! that cannot matter: it costs a few look-ups by hash, however many rules there are.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::BTreeSet;
 
+use foldhash::fast::RandomState;
 use posthouse_types::Principal;
 
 use crate::{Access, Effect, NamePattern, Operation, OperationSet, Resource, ResourceKind, Rule};
 
+/// What is looked up at every decision. Administrators choose what it holds, so names that collide
+/// cannot be planted by those who are judged by it.
+type HashMap<K, V> = std::collections::HashMap<K, V, RandomState>;
+
 /// All rules, indexed. Made anew whenever they change.
 #[derive(Debug, Default)]
 pub struct Permissions {
-    superusers: HashSet<String>,
-    /// Users that may not come in: nothing is theirs, not even what everybody has.
-    shut_out: HashSet<String>,
-    own: HashMap<String, Grants>,
+    principals: HashMap<Box<str>, Standing>,
     everybody: Grants,
+}
+
+/// How one principal stands.
+#[derive(Debug, Default)]
+struct Standing {
+    rank: Rank,
+    own: Grants,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Rank {
+    #[default]
+    Ordinary,
+    Superuser,
+    /// It may not come in: nothing is its own, not even what everybody has.
+    ShutOut,
 }
 
 impl Permissions {
@@ -26,18 +44,18 @@ impl Permissions {
     pub fn of(access: &Access) -> Permissions {
         let mut permissions = Permissions::default();
         for user in access.users() {
-            let principal = user.name.principal().as_str().to_owned();
-            if user.disabled {
-                permissions.shut_out.insert(principal);
-            } else if user.superuser {
-                permissions.superusers.insert(principal);
-            }
+            let rank = match (user.disabled, user.superuser) {
+                (true, _) => Rank::ShutOut,
+                (false, true) => Rank::Superuser,
+                (false, false) => continue,
+            };
+            permissions.standing(user.name.principal().as_str()).rank = rank;
         }
         for rule in access.rules() {
             let grants = if rule.grantee.is_everybody() {
                 &mut permissions.everybody
             } else {
-                permissions.own.entry(rule.grantee.as_str().to_owned()).or_default()
+                &mut permissions.standing(rule.grantee.as_str()).own
             };
             grants.add(rule);
         }
@@ -51,22 +69,19 @@ impl Permissions {
         operation: Operation,
         resource: Resource<'_>,
     ) -> bool {
-        let principal = principal.as_str();
-        if self.superusers.contains(principal) {
-            return true;
-        }
-        if self.shut_out.contains(principal) {
-            return false;
+        let standing = self.principals.get(principal.as_str());
+        match standing.map(|standing| standing.rank) {
+            Some(Rank::Superuser) => return true,
+            Some(Rank::ShutOut) => return false,
+            Some(Rank::Ordinary) | None => {}
         }
         let name = resource.name();
         let of = |grants: &Grants| match resource {
             Resource::Channels { prefix } => grants.of_all(ResourceKind::Channel, prefix),
             _ => grants.of(resource.kind(), &name),
         };
-        let found = match self.own.get(principal) {
-            Some(own) => of(own).union(of(&self.everybody)),
-            None => of(&self.everybody),
-        };
+        let own = standing.map(|standing| of(&standing.own)).unwrap_or_default();
+        let found = own.union(of(&self.everybody));
         !found.denied.contains(operation) && found.allowed.contains(operation)
     }
 
@@ -78,25 +93,31 @@ impl Permissions {
         operation: Operation,
         kind: ResourceKind,
     ) -> bool {
-        let principal = principal.as_str();
-        if self.superusers.contains(principal) {
-            return true;
+        let standing = self.principals.get(principal.as_str());
+        match standing.map(|standing| standing.rank) {
+            Some(Rank::Superuser) => return true,
+            Some(Rank::ShutOut) => return false,
+            Some(Rank::Ordinary) | None => {}
         }
-        let grants = self.own.get(principal).into_iter().chain([&self.everybody]);
-        !self.shut_out.contains(principal)
-            && grants.clone().any(|one| one.allows_any(kind, operation))
+        let grants = standing.map(|standing| &standing.own).into_iter().chain([&self.everybody]);
+        grants.clone().any(|one| one.allows_any(kind, operation))
             && !grants.clone().any(|one| one.of(kind, b"").denied.contains(operation))
     }
 
     /// Whether it may do everything.
     pub fn is_superuser(&self, principal: &Principal) -> bool {
-        self.superusers.contains(principal.as_str())
+        let standing = self.principals.get(principal.as_str());
+        standing.is_some_and(|standing| standing.rank == Rank::Superuser)
+    }
+
+    fn standing(&mut self, principal: &str) -> &mut Standing {
+        self.principals.entry(principal.into()).or_default()
     }
 }
 
-/// What is allowed and denied to one principal.
+/// What is allowed and denied to one principal, by kind of resource.
 #[derive(Debug, Default)]
-struct Grants(HashMap<ResourceKind, KindGrants>);
+struct Grants([Option<Box<KindGrants>>; ResourceKind::ALL.len()]);
 
 /// Of one kind of resource.
 #[derive(Debug, Default)]
@@ -132,7 +153,7 @@ impl Masks {
 
 impl Grants {
     fn add(&mut self, rule: &Rule) {
-        let kind = self.0.entry(rule.kind).or_default();
+        let kind = self.0[rule.kind as usize].get_or_insert_default();
         match &rule.pattern {
             NamePattern::Any => kind.any.add(rule),
             NamePattern::Literal(name) => {
@@ -147,7 +168,7 @@ impl Grants {
 
     /// What holds for one name.
     fn of(&self, kind: ResourceKind, name: &[u8]) -> Masks {
-        let Some(kind) = self.0.get(&kind) else { return Masks::default() };
+        let Some(kind) = &self.0[kind as usize] else { return Masks::default() };
         let literal = kind.literal.get(name).copied().unwrap_or_default();
         kind.covering(name).fold(kind.any.union(literal), Masks::union)
     }
@@ -155,7 +176,7 @@ impl Grants {
     /// What holds for every name that begins so: allowed where one rule covers them all, denied
     /// where any of them is.
     fn of_all(&self, kind: ResourceKind, prefix: &[u8]) -> Masks {
-        let Some(kind) = self.0.get(&kind) else { return Masks::default() };
+        let Some(kind) = &self.0[kind as usize] else { return Masks::default() };
         let covering = kind.covering(prefix).fold(kind.any, Masks::union);
         let within = kind.literal.iter().chain(&kind.prefixed);
         let within = within.filter(|(name, _)| name.starts_with(prefix));
@@ -164,7 +185,7 @@ impl Grants {
     }
 
     fn allows_any(&self, kind: ResourceKind, operation: Operation) -> bool {
-        self.0.get(&kind).is_some_and(|kind| {
+        self.0[kind as usize].as_ref().is_some_and(|kind| {
             let named = kind.literal.values().chain(kind.prefixed.values());
             named.chain([&kind.any]).any(|one| one.allowed.contains(operation))
         })
