@@ -13,7 +13,7 @@ use bytes::Bytes;
 
 use crate::dict::Dict;
 use crate::number::parse_integer;
-use crate::skip_list::SkipList;
+use crate::score_tree::ScoreTree;
 use crate::streams::StreamTopic;
 
 /// Redis 7's thresholds of the compact encodings.
@@ -87,7 +87,7 @@ impl Value {
             Value::Hash(hash) => hash.payload + hash.fields.table_bytes(),
             Value::Set(set) => set.payload + set.members.table_bytes(),
             Value::SortedSet(sorted) => {
-                sorted.payload + sorted.scores.table_bytes() + sorted.order.list_bytes()
+                sorted.payload + sorted.scores.table_bytes() + sorted.order.tree_bytes()
             }
             Value::Stream(_) => 0,
         }
@@ -265,7 +265,7 @@ impl Set {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SortedSet {
     pub(crate) scores: Dict<f64>,
-    pub(crate) order: SkipList,
+    pub(crate) order: ScoreTree,
     payload: usize,
     large: bool,
 }
@@ -296,7 +296,8 @@ impl SortedSet {
     /// Where a member comes, from the lowest score up.
     pub(crate) fn rank(&self, member: &[u8]) -> Option<usize> {
         let score = *self.scores.get(member)?;
-        let before = |other: f64, name: &[u8]| other < score || (other == score && name < member);
+        let before =
+            |other: f64, name: &Bytes| other < score || (other == score && name[..] < *member);
         Some(self.order.partition_point(before))
     }
 }

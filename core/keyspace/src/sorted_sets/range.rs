@@ -139,9 +139,9 @@ fn span(sorted: &SortedSet, by: RangeBy<'_>, reverse: bool) -> (usize, usize) {
         }
         RangeBy::Score { min, max } => {
             let before_min =
-                |score: f64, _: &[u8]| score < min.score || (min.exclusive && score == min.score);
+                |score: f64, _: &Bytes| score < min.score || (min.exclusive && score == min.score);
             let up_to_max =
-                |score: f64, _: &[u8]| score < max.score || (!max.exclusive && score == max.score);
+                |score: f64, _: &Bytes| score < max.score || (!max.exclusive && score == max.score);
             (sorted.order.partition_point(before_min), sorted.order.partition_point(up_to_max))
         }
         RangeBy::Lex { min, max } => (below(sorted, min, true), below(sorted, max, false)),
@@ -150,14 +150,14 @@ fn span(sorted: &SortedSet, by: RangeBy<'_>, reverse: bool) -> (usize, usize) {
 
 /// How many members lie below a bound; one that equals it does if the bound leaves it there.
 fn below(sorted: &SortedSet, bound: LexBound<'_>, lower_end: bool) -> usize {
+    let up_to = |bound: &[u8], included: bool| {
+        let is_before = |_, member: &Bytes| member[..] < *bound || (included && member == bound);
+        sorted.order.partition_point(is_before)
+    };
     match bound {
         LexBound::Lowest => 0,
         LexBound::Highest => sorted.scores.len(),
-        LexBound::Included(bound) => sorted
-            .order
-            .partition_point(|_, member| member < bound || (!lower_end && member == bound)),
-        LexBound::Excluded(bound) => sorted
-            .order
-            .partition_point(|_, member| member < bound || (lower_end && member == bound)),
+        LexBound::Included(bound) => up_to(bound, !lower_end),
+        LexBound::Excluded(bound) => up_to(bound, lower_end),
     }
 }
