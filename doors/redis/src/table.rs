@@ -146,6 +146,11 @@ impl<'a> Call<'a> {
         self.held.get_or_insert_with(|| server.keys.lock())
     }
 
+    /// Gives the keys back, where nothing was changed that anyone has to wait for.
+    pub(crate) fn let_go(&mut self) {
+        drop(self.held.take().and_then(KeysGuard::release));
+    }
+
     /// The client's database.
     pub(crate) fn database(&mut self) -> Database<'_> {
         let index = self.client.db;
@@ -210,6 +215,14 @@ impl Flags {
 }
 
 impl CommandSpec {
+    /// Whether it works on keys of types other than streams, and on nothing else.
+    pub(crate) fn is_of_keys_alone(&self) -> bool {
+        matches!(
+            self.group,
+            "string" | "bitmap" | "hash" | "list" | "set" | "sorted-set" | "hyperloglog"
+        )
+    }
+
     /// A command without keys and flags.
     pub(crate) const fn new(
         name: &'static str,

@@ -10,7 +10,6 @@ use super::{Context, Denial, Reason};
 use crate::codec::parse_integer;
 use crate::commands::{is, sort};
 use crate::errors::CommandError;
-use crate::keys::KeysGuard;
 use crate::streams::{topic_id, topic_name};
 use crate::table::{Call, CommandSpec};
 
@@ -34,18 +33,18 @@ pub(crate) fn check_authenticated(call: &Call<'_>, spec: &CommandSpec) -> Result
     Err(CommandError::NotAuthenticated)
 }
 
-/// Refuses what is not allowed, and notes that it was.
+/// Refuses what is not allowed, and notes that it was. A command that wants nothing but keys finds them
+/// held when it runs; whoever does not run it gives them back.
 pub(crate) fn check(
     call: &mut Call<'_>,
     spec: &CommandSpec,
     arguments: &[Bytes],
     context: Context,
 ) -> Result<(), Refusal> {
-    let held = call.held.is_some();
+    let held = call.held.is_some() || spec.is_of_keys_alone();
     let refused = find_refusal(call, spec, arguments);
     if !held {
-        // Commands on streams take the keys again; nothing was changed that anyone has to wait for.
-        drop(call.held.take().and_then(KeysGuard::release));
+        call.let_go();
     }
     let Some((refusal, object)) = refused else { return Ok(()) };
     let reason = match refusal {

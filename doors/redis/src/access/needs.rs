@@ -4,11 +4,14 @@
 //! `DELETE` need Write, neither needs no more than to know of the key). Commands about the node as a
 //! whole need the cluster. Channels are checked by the broker, which is asked for each of them.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 use bytes::Bytes;
 use posthouse_access::Operation;
 
 use crate::commands::is;
-use crate::table::{CommandSpec, Flags};
+use crate::table::{self, CommandSpec, Flags};
 
 /// What a command does with a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,10 +91,19 @@ const READ_BY_GROUP: &[&str] =
 
 /// What a command does with the first of its keys, and with the others.
 pub(crate) fn key_uses(spec: &CommandSpec, arguments: &[Bytes]) -> (KeyUse, KeyUse) {
+    static LISTED: LazyLock<HashMap<&str, (KeyUse, KeyUse)>> =
+        LazyLock::new(|| table::all().map(|spec| (spec.name, listed(spec))).collect());
+    if spec.name == "set" && arguments.iter().skip(3).any(|word| is(word, "get")) {
+        return (KeyUse::ReadWrite, KeyUse::ReadWrite);
+    }
+    LISTED.get(spec.name).copied().unwrap_or((KeyUse::ReadWrite, KeyUse::ReadWrite))
+}
+
+/// The same, but for what its options change.
+fn listed(spec: &CommandSpec) -> (KeyUse, KeyUse) {
     use KeyUse::{Describe, Read, ReadWrite, Write};
     let name = spec.name;
     match name {
-        "set" if arguments.iter().skip(3).any(|word| is(word, "get")) => (ReadWrite, ReadWrite),
         "copy" | "sort" => (Read, Write),
         "blmove" | "brpoplpush" | "lmove" | "rename" | "renamenx" | "rpoplpush" | "smove" => {
             (ReadWrite, Write)

@@ -46,7 +46,9 @@ impl Recheck {
         cx: &mut task::Context<'_>,
     ) -> Option<Reply> {
         while self.due.as_mut().poll(cx).is_ready() {
-            if let Err(refusal) = check(call, self.spec, &self.arguments, Context::TopLevel) {
+            let checked = check(call, self.spec, &self.arguments, Context::TopLevel);
+            call.let_go();
+            if let Err(refusal) = checked {
                 return Some(refusal.at_once(self.spec, &self.arguments).into());
             }
             self.due.as_mut().reset(Instant::now() + INTERVAL);

@@ -60,7 +60,14 @@ pub(crate) fn dispatch(
     arguments: Vec<Bytes>,
 ) -> Outcome {
     call.server.metrics.commands.increment(1);
-    let entry = match check(call, entry, &arguments) {
+    let checked = check(call, entry, &arguments);
+    let queues = |spec: &CommandSpec| {
+        call.client.transaction.is_some() && !spec.flags.has(Flags::NOT_QUEUED)
+    };
+    if checked.as_ref().map_or(true, |entry| queues(entry.spec)) {
+        call.let_go();
+    }
+    let entry = match checked {
         Ok(entry) => entry,
         Err(error) if entry.is_some_and(|entry| entry.spec.name == "exec") => {
             let error = transactions::abort(call, &error);
@@ -83,6 +90,7 @@ pub(crate) fn dispatch(
         return Outcome::Reply(Reply::Simple("QUEUED"));
     }
     if spec.flags.has(Flags::WRITE) && call.server.keys.has_failed() {
+        call.let_go();
         return Outcome::Reply(refused(call, Some(entry.index), CommandError::KeysFailed));
     }
     let mut outcome = run(call, spec, &arguments);

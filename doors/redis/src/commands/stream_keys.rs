@@ -12,10 +12,6 @@ use crate::commands::{run_handler, text};
 use crate::errors::CommandError;
 use crate::table::{Call, CommandSpec, Outcome};
 
-/// Groups whose commands want keys of a type that is not a stream.
-const OTHER_TYPES: &[&str] =
-    &["string", "bitmap", "hash", "list", "set", "sorted-set", "hyperloglog"];
-
 /// Commands that would delete a topic, or let it expire, or give it another name.
 const WOULD_CHANGE: &[&str] = &[
     "del",
@@ -37,7 +33,7 @@ pub(super) fn intercept(
     spec: &CommandSpec,
     arguments: &[Bytes],
 ) -> Option<Outcome> {
-    let by_type = OTHER_TYPES.contains(&spec.group);
+    let by_type = spec.is_of_keys_alone();
     let changes = WOULD_CHANGE.contains(&spec.name);
     let asks = matches!(spec.name, "exists" | "touch" | "type");
     if !by_type && !changes && !asks {

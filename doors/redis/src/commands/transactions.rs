@@ -69,7 +69,7 @@ pub(super) fn abort(call: &mut Call<'_>, error: &CommandError) -> CommandError {
 
 /// What could be queued may be refused by now: there is less memory, or the log has failed.
 fn still_allowed(call: &mut Call<'_>, spec: &CommandSpec) -> Result<(), CommandError> {
-    if spec.flags.has(Flags::WRITE) && call.keys().has_failed() {
+    if spec.flags.has(Flags::WRITE) && call.server.keys.has_failed() {
         return Err(CommandError::KeysFailed);
     }
     call.server.check_memory(spec)

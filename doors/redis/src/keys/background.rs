@@ -29,7 +29,7 @@ impl Keys {
                 _ = tick.tick() => self.tick(),
                 () = self.wake.notified() => {}
             }
-            if self.inner().snapshot_due() {
+            if !self.has_failed() && self.inner().snapshot_due() {
                 tokio::select! {
                     () = stopping.cancelled() => break,
                     () = self.take_snapshot() => {}
@@ -132,6 +132,6 @@ impl Inner {
     /// Whether somebody asked for a snapshot, or the changes since the last outweigh the keys.
     pub(super) fn snapshot_due(&self) -> bool {
         let outweighed = self.since_snapshot >= SNAPSHOT_BYTES_MIN.max(self.keyspace.memory());
-        !self.failed && (self.snapshot_wanted || outweighed)
+        self.snapshot_wanted || outweighed
     }
 }

@@ -48,11 +48,6 @@ impl<'a> KeysGuard<'a> {
         self.inner.snapshot_wanted = true;
     }
 
-    /// Whether the log takes no more.
-    pub(crate) fn has_failed(&self) -> bool {
-        self.inner.failed
-    }
-
     /// All databases.
     pub(crate) fn keyspace(&mut self) -> &mut Keyspace {
         &mut self.inner.keyspace
@@ -113,7 +108,7 @@ impl<'a> KeysGuard<'a> {
         }
         self.tell_of_streams();
         keys.memory.store(self.inner.keyspace.memory(), Ordering::Relaxed);
-        if self.inner.snapshot_due() {
+        if self.inner.snapshot_due() && !keys.has_failed() {
             keys.wake.notify_one();
         }
         let until = self.inner.written;

@@ -90,6 +90,8 @@ pub(crate) struct Keys {
     bindings: watch::Sender<u64>,
     /// What the keys took when they were last let go.
     memory: AtomicUsize,
+    /// The log takes no more; the keys can be read until the node restarts.
+    failed: AtomicBool,
     pub(crate) notifications: Notifications,
 }
 
@@ -105,8 +107,6 @@ pub(super) struct Inner {
     /// Somebody asked for a snapshot.
     snapshot_wanted: bool,
     waiters: HashMap<ClientId, Waiter>,
-    /// The log takes no more; the keys can be read until the node restarts.
-    failed: bool,
 }
 
 /// A client that waits for a key.
@@ -136,7 +136,6 @@ impl Keys {
             since_snapshot: read.bytes,
             snapshot_wanted: false,
             waiters: HashMap::new(),
-            failed: false,
         };
         let memory = AtomicUsize::new(inner.keyspace.memory());
         let bindings = watch::Sender::new(inner.keyspace.stream_bindings());
@@ -149,6 +148,7 @@ impl Keys {
             doomed: Notify::new(),
             bindings,
             memory,
+            failed: AtomicBool::new(false),
             notifications: Notifications::new(broker),
         }))
     }
@@ -225,7 +225,7 @@ impl Keys {
 
     /// Whether the log takes no more.
     pub(crate) fn has_failed(&self) -> bool {
-        self.inner().failed
+        self.failed.load(Ordering::Relaxed)
     }
 
     /// Takes the lock. A script may have it for long; then the thread's other tasks go elsewhere.
@@ -258,14 +258,14 @@ impl Keys {
 impl Inner {
     /// Appends what is pending to the log. A failure is the log's last.
     fn write(&mut self, keys: &Keys) {
-        if self.pending.is_empty() || self.failed {
+        if self.pending.is_empty() || keys.has_failed() {
             self.pending.clear();
             return;
         }
         let pending = std::mem::take(&mut self.pending);
         self.since_snapshot += pending.len();
         if let Err(error) = self.append(keys, &pending) {
-            self.failed = true;
+            keys.failed.store(true, Ordering::Relaxed);
             let error = &error as &dyn std::error::Error;
             tracing::error!(error, "keys not kept; they can only be read until the node restarts");
         }
