@@ -31,7 +31,7 @@ NODES = {  # how many users there are; each has ten rules
 BATCH = 100  # users of one request
 TOPIC = "bench-small"
 RECORD_BYTES = 100
-RECORDS = 60_000
+RECORDS = 40_000
 SMALL_BATCHES = ("linger.ms=0", "batch.size=1")  # a request for each record
 
 
