@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -163,7 +164,7 @@ async fn admit(
     mut request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
-    let crosses = is_cross_site(request.method(), request.headers());
+    let crosses = is_cross_site(request.method(), request.uri(), request.headers());
     if crosses && door.config.refuse_cross_site {
         return Err(cross_site().help("set http.refuse_cross_site = false to let every site in"));
     }
@@ -202,7 +203,7 @@ fn to_login(uri: &Uri) -> Response {
 }
 
 /// Browsers say where a request comes from; other programs send neither header.
-fn is_cross_site(method: &Method, headers: &HeaderMap) -> bool {
+fn is_cross_site(method: &Method, uri: &Uri, headers: &HeaderMap) -> bool {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     if text("sec-fetch-site").is_some_and(|site| site == "cross-site") {
         // Following a link to a page of ours changes nothing; sending it a form might.
@@ -210,7 +211,10 @@ fn is_cross_site(method: &Method, headers: &HeaderMap) -> bool {
     }
     let Some(origin) = text("origin") else { return false };
     let origin_host = origin.split_once("://").map_or(origin, |(_, host)| host);
-    text(header::HOST.as_str()).is_some_and(|host| !host.eq_ignore_ascii_case(origin_host))
+    // HTTP/2 says it in the URI (`:authority`), HTTP/1.1 in a header.
+    let authority = uri.authority().map(Authority::as_str);
+    let host = authority.or_else(|| text(header::HOST.as_str()));
+    host.is_some_and(|host| !host.eq_ignore_ascii_case(origin_host))
 }
 
 /// Labels come from a fixed set, and a client may invent methods.
@@ -249,7 +253,16 @@ mod tests {
     fn crosses(method: Method, more: &[(&'static str, &str)]) -> bool {
         let mut headers = headers(more);
         headers.insert("host", "127.0.0.1:8080".parse().unwrap());
-        is_cross_site(&method, &headers)
+        is_cross_site(&method, &Uri::from_static("/"), &headers)
+    }
+
+    #[test]
+    fn a_host_that_http_2_names_counts_as_one_in_a_header() {
+        let uri = Uri::from_static("https://localhost:8443/topics");
+        let crosses = |origin| is_cross_site(&Method::POST, &uri, &headers(&[("origin", origin)]));
+        assert!(!crosses("https://localhost:8443"));
+        assert!(crosses("https://evil.example"));
+        assert!(crosses("null"));
     }
 
     #[test]

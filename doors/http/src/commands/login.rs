@@ -119,11 +119,12 @@ fn own_path(next: Option<&str>) -> String {
 
 fn shown(status: StatusCode, next: &str, trouble: &str) -> Response {
     let page = PAGE.replace("{trouble}", trouble).replace("{next}", &escaped(next));
+    // `no-referrer` would have the form sent with `Origin: null`, which every other site's may be.
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
         (header::CONTENT_SECURITY_POLICY, POLICY),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-        (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+        (header::REFERRER_POLICY, HeaderValue::from_static("same-origin")),
     ];
     (status, headers, page).into_response()
 }
