@@ -4,6 +4,8 @@ A cell writes one record to the topic `orders` with a client that people have, a
 `ok`, `unauthenticated` (who are you?) or `denied` (you may not), by the protocol's own error.
 """
 
+import os
+import subprocess
 import time
 
 import confluent_kafka
@@ -11,9 +13,14 @@ import psycopg
 import pytest
 import redis
 import requests
+import zmq
 from confluent_kafka import KafkaError
 
-from clients.access import admin, guarded_node, make_token, make_user
+from clients import java_kafka
+from clients.access import ADMIN_PASSWORD, admin, guarded_node, make_token, make_user
+from clients.browser import Browser
+from clients.zmq_monitored import handshake, is_turned_away, peer
+from conftest import JARS
 from tls_files import Certificates
 
 SECONDS = 30
@@ -145,6 +152,52 @@ def produced(config):
     return "unauthenticated"
 
 
+def by_curl(node, certificates, tls, user, password):
+    base = f"https://{node.addresses['http.tls']}" if tls else node.http
+    status = ran([
+        # A refusal before the body is read ends an HTTP/2 stream, which curl 7.88 takes for an error of the protocol.
+        "curl", "--http1.1", "--silent", "--output", os.devnull, "--write-out", "%{http_code}",
+        "--cacert", certificates.authority, *(["--user", f"{user}:{password}"] if user else []),
+        "--data-binary", "1", f"{base}/topics/orders/records"])
+    return {"200": "ok", "401": "unauthenticated", "403": "denied"}.get(status, status)
+
+
+def by_redis_cli(node, certificates, tls, user, password):
+    at = node.at("redis.tls" if tls else "redis")
+    said = ran([
+        "redis-cli", "-h", at["host"], "-p", at["port"],
+        *(["--tls", "--cacert", certificates.authority] if tls else []),
+        *(["--user", user, "--pass", password, "--no-auth-warning"] if user else []), "PUBLISH", "orders", "1"])
+    if said.isdigit():
+        return "ok"
+    if said.startswith("NOPERM"):
+        return "denied"
+    assert "NOAUTH Authentication required." in said and ("WRONGPASS" in said) == bool(user), said
+    return "unauthenticated"
+
+
+def by_psql(node, certificates, tls, user, password):
+    at = node.postgres
+    how = f"sslmode=verify-full sslrootcert={certificates.authority}" if tls else "sslmode=disable"
+    said = ran(
+        ["psql", "--no-psqlrc", "--no-password", "--quiet", "--set", "VERBOSITY=sqlstate",
+         f"host={at['host']} port={at['port']} dbname={at['dbname']} user={user or 'friend'} {how}",
+         "--command", "INSERT INTO orders (_value) VALUES ('1')"],
+        {"PGPASSWORD": password} if password else {})
+    if said in ("", "ERROR:  42501"):
+        return "denied" if said else "ok"
+    expected = "password authentication failed" if user else "no password supplied"
+    assert expected in said, said
+    return "unauthenticated"
+
+
+def ran(command, env=None):
+    """What a program prints, on both of its outputs."""
+    done = subprocess.run([str(part) for part in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          timeout=SECONDS, env={**os.environ, **(env or {})})
+    return done.stdout.strip()
+
+
 DOORS = {
     "http": over_http,
     "redis": over_redis,
@@ -152,6 +205,9 @@ DOORS = {
     "kafka-plain": over_kafka("PLAIN"),
     "kafka-scram-256": over_kafka("SCRAM-SHA-256"),
     "kafka-scram-512": over_kafka("SCRAM-SHA-512"),
+    "curl": by_curl,
+    "redis-cli": by_redis_cli,
+    "psql": by_psql,
 }
 
 
@@ -161,3 +217,144 @@ DOORS = {
 def test_exactly_the_allowed_cells_succeed(node, certificates, door, credentials, tls):
     user, password = shown(node, credentials)
     assert DOORS[door](node, certificates, tls, user, password) == CREDENTIALS[credentials]
+
+
+# --- Kafka's Java client: every cell in one JVM, which takes a second to start
+
+JAVA_MODULES = {"PLAIN": "plain.Plain", "SCRAM-SHA-256": "scram.Scram", "SCRAM-SHA-512": "scram.Scram"}
+JAVA_SAYS = {"unauthenticated": "SaslAuthenticationException", "denied": "TopicAuthorizationException"}
+
+
+def java_settings(node, certificates, tls, mechanism, user, password):
+    settings = {"bootstrap.servers": node.addresses["kafka.tls" if tls else "kafka"]}
+    transport = "SSL" if tls else "PLAINTEXT"
+    if tls:
+        settings |= {"ssl.truststore.type": "PEM", "ssl.truststore.location": str(certificates.authority)}
+    if user is None:
+        return settings | {"security.protocol": transport} | java_kafka.IN_VAIN
+    module = f"org.apache.kafka.common.security.{JAVA_MODULES[mechanism]}LoginModule"
+    return settings | {
+        "security.protocol": f"SASL_{transport}", "sasl.mechanism": mechanism,
+        "sasl.jaas.config": f'{module} required username="{user}" password="{password}";',
+    }
+
+
+def test_exactly_the_allowed_cells_of_java_succeed(node, certificates):
+    cells = [
+        (mechanism, credentials, tls)
+        for mechanism in JAVA_MODULES for credentials in CREDENTIALS for tls in (False, True)
+        if credentials != "none" or mechanism == "PLAIN"  # who shows nothing has no mechanism
+    ]
+    settings = [java_settings(node, certificates, tls, mechanism, *shown(node, credentials))
+                for mechanism, credentials, tls in cells]
+    outcomes = java_kafka.write_each(JARS, "orders", settings)
+    assert len(outcomes) == len(cells)
+    for (mechanism, credentials, tls), outcome in zip(cells, outcomes):
+        expected = CREDENTIALS[credentials]
+        # Somebody who does not log in has the connection closed, as by Kafka: the client waits in vain.
+        says = "TimeoutException" if credentials == "none" else JAVA_SAYS.get(expected, "ok")
+        assert outcome.split(" < ")[-1] == says, (mechanism, credentials, tls, outcome)
+
+
+# --- pyzmq: endpoints stand for a user each, and have PLAIN or CURVE in the place of TLS
+
+
+@pytest.fixture(scope="module")
+def endpoints(node):
+    """What declares an endpoint for a user, and the pair of keys that each user's peers have."""
+    keys = {user: zmq.curve_keypair() for user in ("friend", "stranger", "disabled", "nobody")}
+    server = zmq.curve_keypair()
+    with psycopg.connect(**{**node.postgres, "user": "admin"}, password=ADMIN_PASSWORD, autocommit=True) as connection:
+        for user in ("friend", "stranger", "disabled"):
+            connection.execute(f"ALTER USER {user} CURVE KEY '{keys[user][0].decode()}'")
+        addresses = {}
+        for user in ("friend", "stranger", "disabled"):
+            for mechanism, more in (("plain", ""), ("curve", f", curve_secret_key = '{server[1].decode()}'")):
+                connection.execute(
+                    f"CREATE ENDPOINT {user}_{mechanism} WITH (socket = REP, bind = 'tcp://127.0.0.1:0', "
+                    f"topic = orders, mechanism = {mechanism}, user = {user}{more})")
+        for row in connection.execute("SHOW ENDPOINTS"):
+            assert row[4] == "running", row
+            addresses[row[0]] = row[3]
+        yield addresses, keys, server[0]
+        for name in addresses:
+            connection.execute(f"DROP ENDPOINT {name}")
+
+
+def zeromq_shows(node, endpoints, mechanism, credentials):
+    """Which endpoint a peer knocks at, and what it shows there."""
+    addresses, keys, server = endpoints
+    user, password = shown(node, credentials)
+    door = credentials if credentials in ("stranger", "disabled") else "friend"
+    address = addresses[f"{door}_{mechanism}"]
+    if credentials == "none":
+        return address, {}
+    if mechanism == "plain":
+        return address, {"plain": (user.encode(), password.encode())}
+    pair = {"wrong": zmq.curve_keypair(), "nobody": keys["nobody"]}.get(credentials, keys.get(user))
+    return address, {"curve": (server, pair)}
+
+
+# A key does not expire: it is taken away, which test_zeromq_auth.py does.
+ZEROMQ_CELLS = [
+    (mechanism, credentials) for mechanism in ("plain", "curve") for credentials in CREDENTIALS
+    if (mechanism, credentials) != ("curve", "expired")
+]
+
+
+@pytest.mark.parametrize("mechanism, credentials", ZEROMQ_CELLS)
+def test_exactly_the_allowed_peers_of_zeromq_come_in(node, endpoints, mechanism, credentials):
+    address, credential = zeromq_shows(node, endpoints, mechanism, credentials)
+    expected = CREDENTIALS[credentials]
+    with peer(zmq.REQ, address, **credential) as (socket, monitor):
+        if credentials == "none":
+            assert is_turned_away(monitor)
+            return
+        assert handshake(monitor) == (400 if expected == "unauthenticated" else "ok")
+        if expected == "unauthenticated":
+            return
+        socket.send(b"1")
+        parts = socket.recv_multipart()
+        outcome = "denied" if parts[:2] == [b"posthouse-error", b"denied"] else "ok"
+        assert outcome == expected, parts
+        assert expected == "denied" or b"offset" in parts[0], parts
+
+
+# --- A browser: it logs in on the page, and writes from a page that it may see
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory, certificates):
+    with Browser(tmp_path_factory.mktemp("chromium"), certificates.certificate) as browser:
+        yield browser
+
+
+WRITE = "fetch('/topics/orders/records', {method: 'POST', body: '1'}).then(answer => answer.status)"
+WHO = "fetch('/whoami', {headers: {accept: 'application/json'}}).then(answer => answer.status)"
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+@pytest.mark.parametrize("credentials", CREDENTIALS)
+def test_a_browser_sees_what_its_login_may(node, browser, credentials, tls):
+    user, password = shown(node, credentials)
+    base = f"https://{node.addresses['http.tls']}" if tls else node.http
+    with browser.page() as page:
+        page.go(f"{base}/topics")
+        assert page.path == "/login" and "orders" not in page.text, "nothing is shown before"
+        if user:
+            page.submit(user=user, password=password)
+        if CREDENTIALS[credentials] == "unauthenticated":
+            assert page.path == "/login" and not page.cookies
+            assert ("User or password is wrong." in page.text) == bool(user), page.text
+            page.go(f"{base}/healthz")  # a page whose scripts may ask the node
+            assert (page.run(WRITE), page.run(WHO)) == (401, 401)
+            return
+        (cookie,) = page.cookies
+        assert cookie["httpOnly"] and cookie["sameSite"] == "Strict" and cookie["secure"] == tls, cookie
+        assert page.path == "/topics" and page.run("document.cookie") == ""
+        assert ("orders" in page.text) == (credentials == "friend"), page.text
+        assert page.run(WRITE) == {"ok": 200, "denied": 403}[CREDENTIALS[credentials]]
+        page.run("fetch('/logout', {method: 'POST'}).then(answer => answer.status)")
+        assert not page.cookies and page.run(WRITE) == 401, "it is logged out"
+        page.go(f"{base}/topics")
+        assert page.path == "/login" and "orders" not in page.text
