@@ -14,7 +14,7 @@ pub fn effects(input: &[u8]) -> bool {
     effects.iter().for_each(|effect| effect.encode(&mut bytes));
     assert_eq!(Effect::decode_all(&bytes).as_ref(), Ok(&effects));
     let mut keyspace = Keyspace::new(0);
-    for effect in &effects {
+    for effect in effects {
         let grows =
             matches!(effect.change, Change::Splice { offset, .. } if offset > SPLICE_END_MAX);
         if !grows {

@@ -59,7 +59,8 @@ pub struct Keyspace {
     pub(crate) snapshots: usize,
     /// How often databases changed places: a snapshot that this happens to is worthless.
     pub(crate) swaps: u64,
-    effects: Vec<Effect>,
+    /// Encoded as they are made, so that what they hold can move into the tables.
+    effects: Vec<u8>,
     expired: u64,
 }
 
@@ -85,14 +86,15 @@ impl Keyspace {
         Database { keyspace: self, index, now: now.as_ms() }
     }
 
-    /// What changed since the last call, to be stored in this order.
-    pub fn take_effects(&mut self) -> Vec<Effect> {
-        std::mem::take(&mut self.effects)
+    /// Moves what changed since the last call to the end of `stored`, encoded: to be stored in this
+    /// order, and read back by [`Effect::decode_all`].
+    pub fn take_effects(&mut self, stored: &mut Vec<u8>) {
+        stored.append(&mut self.effects);
     }
 
     /// Makes a stored change again. It gives no effect.
-    pub fn replay(&mut self, effect: &Effect) {
-        self.apply(usize::from(effect.database), &effect.change);
+    pub fn replay(&mut self, effect: Effect) {
+        self.apply(usize::from(effect.database), effect.change);
     }
 
     /// Empties every database.
@@ -156,10 +158,13 @@ impl Keyspace {
     /// Makes a change and notes it for storing.
     pub(crate) fn commit(&mut self, index: DatabaseIndex, change: Change) {
         self.touch(index, &change);
-        let existed = self.look_before(index, &change);
-        self.apply(usize::from(index.0), &change);
-        self.note(index, &change, existed);
-        self.effects.push(Effect { database: index.0, change });
+        let seen = self.look_before(index, &change);
+        let effect = Effect { database: index.0, change };
+        effect.encode(&mut self.effects);
+        self.replay(effect);
+        if let Some(seen) = seen {
+            self.note(seen);
+        }
     }
 
     /// Removes a key whose time has come.
@@ -194,7 +199,7 @@ impl Keyspace {
         }
     }
 
-    fn apply(&mut self, index: usize, change: &Change) {
+    fn apply(&mut self, index: usize, change: Change) {
         match change {
             Change::Begin => {
                 self.tables.iter_mut().for_each(|table| *table = Table::default());
@@ -203,33 +208,33 @@ impl Keyspace {
             Change::Complete => {}
             Change::Clear => self.clear(index),
             Change::Swap { with } => {
-                self.tables.swap(index, usize::from(*with));
+                self.tables.swap(index, usize::from(with));
                 self.swaps += 1;
                 self.streams.bindings += 1;
             }
-            Change::Rename { key, database, to } => self.rename(index, key, *database, to),
-            Change::DoomStream { topic } => self.streams.doom(*topic),
-            Change::BuryStream { topic } => self.streams.bury(*topic),
-            Change::SetStream { key, topic } => {
+            Change::Rename { key, database, to } => self.rename(index, &key, database, to),
+            Change::DoomStream { topic } => self.streams.doom(topic),
+            Change::BuryStream { topic } => self.streams.bury(topic),
+            Change::SetStream { ref key, topic } => {
                 let before = self.stream_at(index, key);
                 self.tables[index].apply(change);
                 // Held before the old one is let go: it may be the same.
-                self.streams.hold(*topic);
+                self.streams.hold(topic);
                 before.into_iter().for_each(|topic| self.streams.release(topic));
             }
             change => self.apply_to_key(index, change),
         }
     }
 
-    fn apply_to_key(&mut self, index: usize, change: &Change) {
+    fn apply_to_key(&mut self, index: usize, change: Change) {
         if self.streams.is_empty() {
             return self.tables[index].apply(change);
         }
-        let key = change.key().expect("other changes are handled by the caller");
-        let before = self.stream_at(index, key);
+        let key = change.key().expect("other changes are handled by the caller").clone();
+        let before = self.stream_at(index, &key);
         self.tables[index].apply(change);
         if let Some(topic) = before
-            && self.stream_at(index, key).is_none()
+            && self.stream_at(index, &key).is_none()
         {
             self.streams.release(topic);
         }
@@ -247,9 +252,9 @@ impl Keyspace {
         }
     }
 
-    fn rename(&mut self, index: usize, key: &Bytes, database: u8, to: &Bytes) {
+    fn rename(&mut self, index: usize, key: &Bytes, database: u8, to: Bytes) {
         if let Some(entry) = self.tables[index].take(key) {
-            let replaced = self.stream_at(usize::from(database), to);
+            let replaced = self.stream_at(usize::from(database), &to);
             self.tables[usize::from(database)].put(to, entry);
             self.streams.bindings += 1;
             replaced.into_iter().for_each(|topic| self.streams.release(topic));

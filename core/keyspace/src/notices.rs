@@ -123,40 +123,52 @@ impl Keyspace {
         }
     }
 
-    /// Whether a change's key is there, as far as anyone wants to know.
-    pub(crate) fn look_before(&self, index: DatabaseIndex, change: &Change) -> bool {
-        self.notices.wanted && change.key().is_some_and(|key| self.table(index).keys.contains(key))
+    /// Looks at a change that is about to be made, as far as anyone wants to know.
+    pub(crate) fn look_before(&mut self, index: DatabaseIndex, change: &Change) -> Option<Seen> {
+        let key = change.key().filter(|_| self.notices.wanted)?;
+        if let Change::Rename { database, to, .. } = change {
+            self.note_rename(index, key, DatabaseIndex::of_stored(*database), to);
+            return None;
+        }
+        let what = happened(change, self.notices.removal)?;
+        let existed = self.table(index).keys.contains(key);
+        let nothing = !existed && matches!(what, Happened::Removed | Happened::Expired);
+        (!nothing).then(|| Seen { database: index, key: key.clone(), what, existed })
     }
 
     /// Notes a change that was made.
-    pub(crate) fn note(&mut self, index: DatabaseIndex, change: &Change, existed: bool) {
-        let (true, Some(key)) = (self.notices.wanted, change.key()) else { return };
-        if let Change::Rename { database, to, .. } = change {
-            let to_index = DatabaseIndex::of_stored(*database);
-            let named = |database, key: &Bytes, what| Notice {
-                database,
-                key: key.clone(),
-                what,
-                created: false,
-                gone: false,
-            };
-            self.notices.noted.push(named(index, key, Happened::RenamedFrom));
-            self.notices.noted.push(named(to_index, to, Happened::RenamedTo));
-            return;
-        }
-        let Some(what) = happened(change, self.notices.removal) else { return };
-        if !existed && matches!(what, Happened::Removed | Happened::Expired) {
-            return;
-        }
-        let exists = self.table(index).keys.contains(key);
-        self.notices.noted.push(Notice {
-            database: index,
-            key: key.clone(),
-            what,
-            created: !existed && exists,
-            gone: existed && !exists,
-        });
+    pub(crate) fn note(&mut self, Seen { database, key, what, existed }: Seen) {
+        let exists = self.table(database).keys.contains(&key);
+        let (created, gone) = (!existed && exists, existed && !exists);
+        self.notices.noted.push(Notice { database, key, what, created, gone });
     }
+
+    /// Notes that a key has another name.
+    pub(crate) fn note_rename(
+        &mut self,
+        index: DatabaseIndex,
+        key: &Bytes,
+        to_index: DatabaseIndex,
+        to: &Bytes,
+    ) {
+        if !self.notices.wanted {
+            return;
+        }
+        let named = |database, key: &Bytes, what| {
+            let (created, gone) = (false, false);
+            Notice { database, key: key.clone(), what, created, gone }
+        };
+        self.notices.noted.push(named(index, key, Happened::RenamedFrom));
+        self.notices.noted.push(named(to_index, to, Happened::RenamedTo));
+    }
+}
+
+/// What a change is about to do to a key.
+pub(crate) struct Seen {
+    database: DatabaseIndex,
+    key: Bytes,
+    what: Happened,
+    existed: bool,
 }
 
 fn happened(change: &Change, removal: Removal) -> Option<Happened> {

@@ -107,7 +107,7 @@ impl Keyspace {
         }
         self.commit(index, Change::Remove { key: key.clone() });
         self.notices.wanted = noting;
-        self.note(index, &Change::Rename { key, database: database.get(), to }, true);
+        self.note_rename(index, &key, database, &to);
     }
 }
 

@@ -40,13 +40,23 @@ pub(crate) struct Table {
 
 impl Table {
     /// Puts an entry at a key, whatever was there.
-    pub(crate) fn put(&mut self, key: &Bytes, entry: Entry) {
-        self.take(key);
-        self.memory += entry.memory(key);
+    pub(crate) fn put(&mut self, key: Bytes, entry: Entry) {
+        self.memory += entry.memory(&key);
         if let Some(at) = entry.expires {
             self.expiries.insert((at, key.clone()));
         }
-        self.keys.insert(key.clone(), entry);
+        let Some(present) = self.keys.get_mut(&key) else {
+            self.keys.insert(key, entry);
+            return;
+        };
+        // In its place: to take it out and put it in again would move others.
+        let (before, expires) = (std::mem::replace(present, entry), present.expires);
+        self.memory -= before.memory(&key);
+        if let Some(at) = before.expires
+            && expires != Some(at)
+        {
+            self.expiries.remove(&(at, key));
+        }
     }
 
     /// Takes an entry out.
@@ -60,20 +70,20 @@ impl Table {
     }
 
     /// Makes a change of one key.
-    pub(crate) fn apply(&mut self, change: &Change) {
+    pub(crate) fn apply(&mut self, change: Change) {
         match change {
             Change::Remove { key } => {
-                self.take(key);
+                self.take(&key);
             }
-            Change::Expire { key, at } => self.expire(key, *at),
+            Change::Expire { key, at } => self.expire(&key, at),
             Change::SetString { key, value, expires } => {
-                self.put(key, Entry { value: Value::String(value.clone()), expires: *expires });
+                self.put(key, Entry { value: Value::String(value), expires });
             }
             Change::SetStream { key, topic } => {
-                self.put(key, Entry { value: Value::Stream(*topic), expires: None });
+                self.put(key, Entry { value: Value::Stream(topic), expires: None });
             }
             Change::Splice { key, offset, bytes } => {
-                self.modify(key, new_string, |value| splice(value, *offset, bytes));
+                self.modify(&key, new_string, |value| splice(value, offset, &bytes));
             }
             Change::SetFields { .. } | Change::RemoveFields { .. } => self.apply_to_hash(change),
             Change::AddMembers { .. } | Change::RemoveMembers { .. } => self.apply_to_set(change),
@@ -107,13 +117,13 @@ impl Table {
         }
     }
 
-    fn apply_to_hash(&mut self, change: &Change) {
+    fn apply_to_hash(&mut self, change: Change) {
         match change {
-            Change::SetFields { key, fields } => self.modify(key, new_hash, |value| {
+            Change::SetFields { key, fields } => self.modify(&key, new_hash, |value| {
                 let Value::Hash(hash) = value else { return };
-                fields.iter().for_each(|(field, value)| hash.set(field.clone(), value.clone()));
+                fields.into_iter().for_each(|(field, value)| hash.set(field, value));
             }),
-            Change::RemoveFields { key, fields } => self.modify(key, new_hash, |value| {
+            Change::RemoveFields { key, fields } => self.modify(&key, new_hash, |value| {
                 let Value::Hash(hash) = value else { return };
                 fields.iter().for_each(|field| hash.remove(field));
             }),
@@ -121,13 +131,13 @@ impl Table {
         }
     }
 
-    fn apply_to_set(&mut self, change: &Change) {
+    fn apply_to_set(&mut self, change: Change) {
         match change {
-            Change::AddMembers { key, members } => self.modify(key, new_set, |value| {
+            Change::AddMembers { key, members } => self.modify(&key, new_set, |value| {
                 let Value::Set(set) = value else { return };
-                members.iter().for_each(|member| set.add(member.clone()));
+                members.into_iter().for_each(|member| set.add(member));
             }),
-            Change::RemoveMembers { key, members } => self.modify(key, new_set, |value| {
+            Change::RemoveMembers { key, members } => self.modify(&key, new_set, |value| {
                 let Value::Set(set) = value else { return };
                 members.iter().for_each(|member| set.remove(member));
             }),
@@ -135,13 +145,13 @@ impl Table {
         }
     }
 
-    fn apply_to_sorted_set(&mut self, change: &Change) {
+    fn apply_to_sorted_set(&mut self, change: Change) {
         match change {
-            Change::SetScores { key, members } => self.modify(key, new_sorted_set, |value| {
+            Change::SetScores { key, members } => self.modify(&key, new_sorted_set, |value| {
                 let Value::SortedSet(sorted) = value else { return };
-                members.iter().for_each(|(member, score)| sorted.set(member.clone(), *score));
+                members.into_iter().for_each(|(member, score)| sorted.set(member, score));
             }),
-            Change::RemoveScores { key, members } => self.modify(key, new_sorted_set, |value| {
+            Change::RemoveScores { key, members } => self.modify(&key, new_sorted_set, |value| {
                 let Value::SortedSet(sorted) = value else { return };
                 members.iter().for_each(|member| sorted.remove(member));
             }),
@@ -149,26 +159,24 @@ impl Table {
         }
     }
 
-    fn apply_to_list(&mut self, change: &Change) {
-        let Some(key) = change.key() else { return };
-        self.modify(key, new_list, |value| {
+    fn apply_to_list(&mut self, change: Change) {
+        let Some(key) = change.key().cloned() else { return };
+        self.modify(&key, new_list, |value| {
             let Value::List(list) = value else { return };
             match change {
                 Change::Push { end: End::Left, items, .. } => {
-                    items.iter().for_each(|item| list.push_front(item.clone()));
+                    items.into_iter().for_each(|item| list.push_front(item));
                 }
                 Change::Push { end: End::Right, items, .. } => {
-                    items.iter().for_each(|item| list.push_back(item.clone()));
+                    items.into_iter().for_each(|item| list.push_back(item));
                 }
-                Change::Pop { end, count, .. } => list.pop(*end == End::Left, position(*count)),
-                Change::SetItem { index, item, .. } => list.replace(position(*index), item.clone()),
-                Change::InsertItem { index, item, .. } => {
-                    list.insert(position(*index), item.clone());
-                }
+                Change::Pop { end, count, .. } => list.pop(end == End::Left, position(count)),
+                Change::SetItem { index, item, .. } => list.replace(position(index), item),
+                Change::InsertItem { index, item, .. } => list.insert(position(index), item),
                 Change::RemoveItems { indexes, .. } => {
-                    list.remove(&indexes.iter().copied().map(position).collect::<Vec<_>>());
+                    list.remove(&indexes.into_iter().map(position).collect::<Vec<_>>());
                 }
-                Change::Trim { start, len, .. } => list.trim(position(*start), position(*len)),
+                Change::Trim { start, len, .. } => list.trim(position(start), position(len)),
                 _ => {}
             }
         });
@@ -177,15 +185,14 @@ impl Table {
     /// Changes what a key holds. A stored change finds another type only where a snapshot was taken
     /// while keys changed; the snapshot's own copy follows, so the change is then passed over.
     fn modify(&mut self, key: &Bytes, new: fn() -> Value, change: impl FnOnce(&mut Value)) {
-        if !self.keys.contains(key) {
+        let Some(entry) = self.keys.get_mut(key) else {
             let mut value = new();
             change(&mut value);
             if !value.is_empty_collection() {
-                self.put(key, Entry { value, expires: None });
+                self.put(key.clone(), Entry { value, expires: None });
             }
             return;
-        }
-        let entry = self.keys.get_mut(key).expect("the key is there");
+        };
         let before = entry.value.memory();
         change(&mut entry.value);
         let (after, is_empty) = (entry.value.memory(), entry.value.is_empty_collection());

@@ -4,8 +4,8 @@ use bytes::Bytes;
 
 use super::{NOW, at, first};
 use crate::{
-    AddScores, Bound, DatabaseIndex, End, Existing, ExpireCondition, KeyError, Keyspace, Lifetime,
-    PositionQuery, RangeBy, RangeQuery, ScanFilter, TimeToLive,
+    AddScores, Bound, DatabaseIndex, Effect, End, Existing, ExpireCondition, KeyError, Keyspace,
+    Lifetime, PositionQuery, RangeBy, RangeQuery, ScanFilter, TimeToLive,
 };
 
 #[test]
@@ -17,7 +17,9 @@ fn an_operation_on_another_type_is_refused_and_changes_nothing() {
     assert_eq!(db.add_members(b"k", &[b"a"]), Err(KeyError::WrongType));
     assert_eq!(db.increment(b"k", 1), Err(KeyError::WrongType));
     assert_eq!(db.set_fields(b"k", &[(b"f", b"v")]), Err(KeyError::WrongType));
-    assert_eq!(keyspace.take_effects().len(), 1);
+    let mut stored = Vec::new();
+    keyspace.take_effects(&mut stored);
+    assert_eq!(Effect::decode_all(&stored).unwrap().len(), 1);
 }
 
 #[test]

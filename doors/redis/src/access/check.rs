@@ -179,7 +179,7 @@ fn topic_of(
         Ok(None) => {
             let foreign = server.foreign_topic(call.keys().keyspace(), db, key);
             let foreign = foreign.map(|topic| topic.name.clone());
-            foreign.or_else(|| topic_name(db, key).ok().filter(|_| in_stream))
+            foreign.or_else(|| if in_stream { topic_name(db, key).ok() } else { None })
         }
         // A key of another type.
         Err(_) => None,

@@ -34,7 +34,7 @@ pub(super) fn intercept(
     arguments: &[Bytes],
 ) -> Option<Outcome> {
     let by_type = spec.is_of_keys_alone();
-    let changes = WOULD_CHANGE.contains(&spec.name);
+    let changes = !by_type && WOULD_CHANGE.contains(&spec.name);
     let asks = matches!(spec.name, "exists" | "touch" | "type");
     if !by_type && !changes && !asks {
         return None;

@@ -97,10 +97,8 @@ impl<'a> KeysGuard<'a> {
             // Under the lock, so that everybody hears of changes in the order in which they were made.
             self.keys.notifications.publish(event);
         }
-        let effects = self.inner.keyspace.take_effects();
-        for effect in &effects {
-            effect.encode(&mut self.inner.pending);
-        }
+        let Inner { keyspace, pending, .. } = &mut *self.inner;
+        keyspace.take_effects(pending);
         let always = self.keys.durability() == KeysDurability::Always;
         let keys = self.keys;
         if always || self.inner.pending.len() >= PENDING_BYTES_MAX {

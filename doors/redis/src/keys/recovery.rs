@@ -53,7 +53,7 @@ pub(super) async fn recover(
             return;
         }
         bytes += len;
-        for effect in &effects {
+        for effect in effects {
             if effect.change != Change::Begin {
                 keyspace.replay(effect);
             }
