@@ -24,6 +24,7 @@ mod rule;
 pub mod scram;
 mod state;
 mod token;
+mod users;
 
 pub use attempts::{Attempts, AttemptsConfig};
 pub use decision::Permissions;

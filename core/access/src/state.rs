@@ -9,6 +9,7 @@ use posthouse_types::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{Mechanism, Rule, Token, TokenHash, TokenId, UserName, Verifier};
+use crate::users::Users;
 
 /// Users, tokens and rules.
 #[derive(Clone, Default, Serialize, Deserialize)]
@@ -16,8 +17,8 @@ pub struct Access {
     /// Random, made once: what decoys are derived from.
     #[serde(default, with = "hidden")]
     secret: Vec<u8>,
-    #[serde(default, with = "by_name")]
-    users: BTreeMap<UserName, User>,
+    #[serde(default)]
+    users: Users,
     #[serde(default, with = "by_id")]
     tokens: BTreeMap<TokenId, TokenEntry>,
     #[serde(default)]
@@ -144,9 +145,7 @@ impl Access {
     pub fn apply(&mut self, change: AccessChange) {
         match change {
             AccessChange::SecretMade { secret } => self.secret = secret,
-            AccessChange::UserPut { user } => {
-                self.users.insert(user.name.clone(), user);
-            }
+            AccessChange::UserPut { user } => self.users.put(user),
             AccessChange::UserDeleted { name } => {
                 self.users.remove(&name);
                 self.tokens.retain(|_, token| token.user != name);
@@ -179,7 +178,7 @@ impl Access {
 
     /// All users, by name.
     pub fn users(&self) -> impl ExactSizeIterator<Item = &User> {
-        self.users.values()
+        self.users.iter()
     }
 
     /// A token by its id, expired or not.
@@ -229,12 +228,22 @@ impl Access {
 
     /// Whom a client certificate stands for.
     pub fn user_of_certificate(&self, subject: &str) -> Option<&User> {
-        self.users.values().find(|user| !user.disabled && user.certificates.contains(subject))
+        self.owner_of_certificate(subject).filter(|user| !user.disabled)
     }
 
     /// Whose CURVE key this is, in Z85.
     pub fn user_of_curve_key(&self, key: &str) -> Option<&User> {
-        self.users.values().find(|user| !user.disabled && user.curve_keys.contains(key))
+        self.owner_of_curve_key(key).filter(|user| !user.disabled)
+    }
+
+    /// Who has a client certificate's subject, also one who may not come in.
+    pub fn owner_of_certificate(&self, subject: &str) -> Option<&User> {
+        self.users.of_certificate(subject)
+    }
+
+    /// Who has a CURVE key, also one who may not come in.
+    pub fn owner_of_curve_key(&self, key: &str) -> Option<&User> {
+        self.users.of_curve_key(key)
     }
 }
 
@@ -242,7 +251,7 @@ impl fmt::Debug for Access {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Access")
-            .field("users", &self.users.len())
+            .field("users", &self.users.iter().len())
             .field("tokens", &self.tokens.len())
             .field("rules", &self.rules.len())
             .finish_non_exhaustive()
@@ -265,32 +274,27 @@ mod hidden {
 }
 
 /// A map whose values know their keys is kept as a list.
-macro_rules! kept_as_list {
-    ($module:ident, $key:ty, $value:ty, $field:ident) => {
-        mod $module {
-            use std::collections::BTreeMap;
+mod by_id {
+    use std::collections::BTreeMap;
 
-            use serde::{Deserialize, Deserializer, Serializer};
+    use serde::{Deserialize, Deserializer, Serializer};
 
-            pub(super) fn serialize<S: Serializer>(
-                map: &BTreeMap<$key, $value>,
-                serializer: S,
-            ) -> Result<S::Ok, S::Error> {
-                serializer.collect_seq(map.values())
-            }
+    use super::{TokenEntry, TokenId};
 
-            pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-                source: D,
-            ) -> Result<BTreeMap<$key, $value>, D::Error> {
-                let list = Vec::<$value>::deserialize(source)?;
-                Ok(list.into_iter().map(|one| (one.$field.clone(), one)).collect())
-            }
-        }
-    };
+    pub(super) fn serialize<S: Serializer>(
+        map: &BTreeMap<TokenId, TokenEntry>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(map.values())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        source: D,
+    ) -> Result<BTreeMap<TokenId, TokenEntry>, D::Error> {
+        let list = Vec::<TokenEntry>::deserialize(source)?;
+        Ok(list.into_iter().map(|one| (one.id.clone(), one)).collect())
+    }
 }
-
-kept_as_list!(by_name, crate::UserName, super::User, name);
-kept_as_list!(by_id, crate::TokenId, super::TokenEntry, id);
 
 #[cfg(test)]
 mod tests {

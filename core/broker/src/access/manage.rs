@@ -353,7 +353,7 @@ impl Broker {
                 UserChange::Disabled(disabled) => user.disabled = *disabled,
                 UserChange::Certificate(subject) => {
                     check_text("the subject", subject)?;
-                    let owner = access.users().find(|one| one.certificates.contains(subject));
+                    let owner = access.owner_of_certificate(subject);
                     check_free(subject, &user.name, owner)?;
                     user.certificates.insert(subject.clone());
                     check_count("certificates of one user", user.certificates.len())?;
@@ -367,7 +367,7 @@ impl Broker {
                             value: key.chars().take(64).collect(),
                         });
                     }
-                    let owner = access.users().find(|one| one.curve_keys.contains(key));
+                    let owner = access.owner_of_curve_key(key);
                     check_free(key, &user.name, owner)?;
                     user.curve_keys.insert(key.clone());
                     check_count("CURVE keys of one user", user.curve_keys.len())?;
