@@ -132,7 +132,7 @@ impl Broker {
         metrics::login(knock.door, outcome.is_ok());
         match &outcome {
             Ok(login) => {
-                gate.attempts.lock().succeeded(knock.address);
+                gate.attempts.lock().succeeded(knock.address, claimed);
                 gate.audit.record(AuditRecord::logged_in(knock, &login.principal, method));
             }
             Err(error) => {
