@@ -3,6 +3,7 @@
 import base64
 import json
 import threading
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -174,6 +175,21 @@ def test_a_browser_logs_in_and_out(guarded):
     assert ask(guarded, "/whoami", headers=session)[0] == 401
 
 
+@pytest.mark.parametrize("proof", ["password", "token"])
+def test_a_session_ends_with_what_it_began_by(guarded, proof):
+    user = f"passing-{proof}"
+    make_user(guarded, user)
+    shown = f"{user}-password" if proof == "password" else make_token(guarded, user)
+    _, headers, _ = log_in(guarded, user, shown)
+    session = {"Cookie": headers["Set-Cookie"].split(";")[0]}
+    assert ask(guarded, "/whoami", headers=session)[0] == 200
+    if proof == "password":
+        admin(guarded, "user", "delete", user)
+    else:
+        admin(guarded, "token", "delete", shown.split("_")[1])
+    assert ask(guarded, "/whoami", headers=session)[0] == 401
+
+
 def test_a_session_is_of_no_use_to_another_site(guarded):
     _, headers, _ = log_in(guarded, "alice", "alice-password")
     session = {"Cookie": headers["Set-Cookie"].split(";")[0], "Origin": "https://evil.example"}
@@ -259,6 +275,23 @@ def test_the_audit_log_tells_superusers_who_came_and_who_was_refused(guarded):
     status, _, text = ask(guarded, "/topics/__posthouse_audit/records", headers=BOB)
     assert status == 403, text
     admin(guarded, "acl", "remove", "--user", "bob")
+
+
+def test_requests_of_one_client_are_one_login_in_the_audit_log(guarded):
+    make_user(guarded, "dora")
+    for _ in range(5):
+        assert ask(guarded, "/whoami", headers=basic("dora", "dora-password"))[0] == 200
+    for _ in range(2):
+        assert ask(guarded, "/whoami", headers=basic("dora", "wrong"))[0] == 401
+    deadline = time.monotonic() + 30
+    while True:
+        lines = admin(guarded, "consume", "__posthouse_audit", "--from", "beginning").stdout.splitlines()
+        events = [json.loads(line[line.index("{"):])["event"] for line in lines
+                  if '"dora"' in line or '"User:dora"' in line]
+        if events.count("login-refused") == 2:
+            break
+        assert time.monotonic() < deadline, lines
+    assert events.count("login") == 1, events
 
 
 def test_many_failures_slow_the_next_answer_down_and_keep_nobody_else_out(tmp_path):

@@ -9,6 +9,7 @@ use posthouse_types::Principal;
 use tokio::sync::watch;
 
 use super::proven::Proven;
+use super::announced::Announced;
 use super::rates::Rates;
 use super::seats::Seats;
 use super::{Audit, AuditRecord, AuthenticationConfig};
@@ -26,6 +27,7 @@ pub(crate) struct Gate {
     pub(super) attempts: Mutex<Attempts>,
     pub(super) proven: Mutex<Proven>,
     pub(super) audit: Audit,
+    pub(super) announced: Mutex<Announced>,
     rates: Rates,
     seats: Seats,
 }
@@ -58,6 +60,7 @@ impl Gate {
             config,
         }
     }
+            announced: Mutex::default(),
 
     pub(crate) fn is_required(&self) -> bool {
         self.config.required

@@ -87,8 +87,35 @@ impl Broker {
         knock: Knock,
         credentials: Credentials<'_>,
     ) -> Result<Login, LoginError> {
-        let claimed = claimed_name(credentials);
-        self.slow_down(knock, &claimed).await;
+        let outcome = self.look_at(knock, credentials).await;
+        self.settle_login(knock, &claimed_name(credentials), method(credentials), outcome)
+    }
+
+    /// As [`Broker::log_in`], for a protocol whose clients show who they are with every request. The
+    /// same, shown again from the same address, is one login, which is counted and written down once
+    /// an hour.
+    ///
+    /// # Errors
+    /// As [`Broker::log_in`].
+    pub async fn log_in_by_request(
+        &self,
+        knock: Knock,
+        credentials: Credentials<'_>,
+    ) -> Result<Login, LoginError> {
+        let outcome = self.look_at(knock, credentials).await;
+        let (gate, now) = (self.gate(), self.clock().now());
+        if outcome.is_ok() && !gate.announced.lock().is_due(knock, credentials, now) {
+            return outcome;
+        }
+        self.settle_login(knock, &claimed_name(credentials), method(credentials), outcome)
+    }
+
+    async fn look_at(
+        &self,
+        knock: Knock,
+        credentials: Credentials<'_>,
+    ) -> Result<Login, LoginError> {
+        self.slow_down(knock, &claimed_name(credentials)).await;
         let found = match credentials {
             Credentials::Password { user, password } => self.by_password(user, password).await,
             Credentials::Token(text) => self.by_token(text, None),
@@ -96,7 +123,12 @@ impl Broker {
             Credentials::CurveKey(key) => self.by_curve_key(key),
             Credentials::Verified { subject, expires } => self.by_others(subject, expires),
         };
-        self.settle_login(knock, &claimed, method(credentials), found.ok_or(LoginError::Refused))
+        found.ok_or(LoginError::Refused)
+    }
+
+    /// Whether a certificate with this subject stands for a user who may come in.
+    pub fn knows_certificate(&self, subject: &str) -> bool {
+        self.gate().current().user_of_certificate(subject).is_some()
     }
 
     /// Says when a login ends while a connection uses it: its user, token, key or certificate is taken
@@ -197,8 +229,8 @@ impl Broker {
         self.holds(&login).then_some(login)
     }
 
-    /// Whether what a login rests on is still there.
-    fn holds(&self, login: &Login) -> bool {
+    /// Whether what a login rests on is still there, and its time is not over.
+    pub fn holds(&self, login: &Login) -> bool {
         let access = self.gate().current();
         let now = self.clock().wall();
         let principal = &login.principal;

@@ -9,6 +9,7 @@
 //! - With it on, what no rule allows is denied, and Posthouse's own topics are for superusers.
 //! - A wrong user, a wrong password and an expired token get one answer, after one time.
 
+mod announced;
 mod audit;
 mod errors;
 mod first_start;

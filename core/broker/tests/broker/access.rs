@@ -310,6 +310,61 @@ async fn logins_refusals_and_changes_are_written_down_without_secrets() {
 }
 
 #[tokio::test]
+#[tokio::test]
+async fn what_is_shown_with_every_request_is_one_login_an_hour() {
+    let (node, clock) = Node::start_at(Timestamp::from_ms(0), asking()).await;
+    let broker = &node.broker;
+    add_user(broker, "alice", vec![UserChange::Password(b"pw".to_vec())]).await;
+    let elsewhere = Knock { address: [192, 0, 2, 2].into(), ..KNOCK };
+    for _ in 0..3 {
+        for _ in 0..5 {
+            broker.log_in_by_request(KNOCK, password("alice", "pw")).await.unwrap();
+        }
+        broker.log_in_by_request(elsewhere, password("alice", "pw")).await.unwrap();
+        broker.log_in_by_request(KNOCK, password("alice", "wrong")).await.unwrap_err();
+    }
+    clock.advance(Duration::from_secs(60 * 60));
+    broker.log_in_by_request(KNOCK, password("alice", "pw")).await.unwrap();
+    let node = node.restart().await;
+    let fetch = fetch(&[(AUDIT_TOPIC, 0, 0)], Duration::ZERO);
+    let records = values(&node.broker.fetch(&self::node(), fetch).await, 0);
+    let count = |event: &str, address: &str| {
+        let parts = [format!("\"event\":\"{event}\""), format!("\"{address}\"")];
+        records.iter().filter(|one| parts.iter().all(|part| one.contains(part))).count()
+    };
+    assert_eq!(count("login", "192.0.2.1"), 2, "{records:?}");
+    assert_eq!(count("login", "192.0.2.2"), 1, "{records:?}");
+    assert_eq!(count("login-refused", "192.0.2.1"), 3, "{records:?}");
+}
+
+#[tokio::test]
+async fn a_certificate_or_a_key_is_one_users_only() {
+    let node = with_alice().await;
+    let broker = &node.broker;
+    let key = "Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hID";
+    let proofs =
+        || vec![UserChange::Certificate("CN=a".into()), UserChange::CurveKey(key.to_owned())];
+    let disabled = vec![UserChange::Disabled(true)];
+    broker.alter_user(&self::node(), "alice", [proofs(), disabled].concat()).await.unwrap();
+    add_user(broker, "bob", Vec::new()).await;
+    for change in proofs() {
+        let taken = broker.alter_user(&self::node(), "bob", vec![change]).await.unwrap_err();
+        assert!(taken.to_string().contains("is user alice's already"), "{taken}");
+    }
+    assert!(!broker.knows_certificate("CN=a"), "its user is disabled");
+    broker.delete_user(&self::node(), "alice").await.unwrap();
+    broker.alter_user(&self::node(), "bob", proofs()).await.unwrap();
+    let login = broker.log_in(KNOCK, Credentials::CurveKey(key)).await.unwrap();
+    assert_eq!(login.principal, Principal::user("bob"));
+    assert!(broker.knows_certificate("CN=a"));
+    assert!(broker.holds(&login));
+    broker
+        .alter_user(&self::node(), "bob", vec![UserChange::NoCurveKey(key.into())])
+        .await
+        .unwrap();
+    assert!(!broker.holds(&login));
+}
+
 async fn one_who_moves_more_than_the_rate_waits_and_nobody_else_does() {
     let authentication = AuthenticationConfig {
         required: true,

@@ -7,6 +7,7 @@
 //! # Invariants
 //! - Without authentication nothing is looked at: everybody is the anonymous principal.
 //! - A session's cookie is accepted only from pages of this node, so no other site can use it.
+//! - A session ends with the login by which it began.
 
 mod cookie;
 mod ending;
@@ -100,16 +101,23 @@ pub(crate) async fn identify(
     let credentials = match shown(headers)? {
         Some(Shown::Session(id)) => {
             let login = sessions.find(&id, broker.clock().now());
-            let login = login.ok_or_else(session_over)?;
+            let login = login.filter(|login| broker.holds(login)).ok_or_else(|| {
+                sessions.end(&id);
+                session_over()
+            })?;
             return Ok(Asking { by_session: true, ..Asking::by(login) });
         }
-        Some(Shown::Token(token)) => broker.log_in(knock, Credentials::Token(&token)).await,
+        Some(Shown::Token(token)) => {
+            broker.log_in_by_request(knock, Credentials::Token(&token)).await
+        }
         Some(Shown::Password(user, password)) => {
             let credentials = Credentials::Password { user: &user, password: &password };
-            broker.log_in(knock, credentials).await
+            broker.log_in_by_request(knock, credentials).await
         }
         None => match &origin.certificate {
-            Some(subject) => broker.log_in(knock, Credentials::Certificate { subject }).await,
+            Some(subject) => {
+                broker.log_in_by_request(knock, Credentials::Certificate { subject }).await
+            }
             None => return Err(nothing_shown()),
         },
     };
