@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import subprocess
 import time
 
 import confluent_kafka
@@ -13,7 +14,7 @@ from confluent_kafka import KafkaError, KafkaException, admin
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from posthouse_node import Node
+from posthouse_node import BINARY, Node
 
 ROOT_PASSWORD = "the administrator's"
 PASSWORD = "correct horse"
@@ -417,6 +418,22 @@ def test_a_token_of_the_issuer_names_its_user(issuer, topic):
     stranger = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     config = issuer.settings(**right, key=stranger)
     assert produce(config, topic) == KafkaError._AUTHENTICATION
+
+
+@pytest.mark.parametrize("keys, why", [
+    (None, "No such file"), ("{", "not a JWK set"), ('{"keys": []}', "no key for RS256 or ES256")],
+    ids=["missing", "no-json", "no-keys"])
+def test_a_node_whose_issuers_keys_cannot_be_had_does_not_start(tmp_path, keys, why):
+    path = tmp_path / "jwks.json"
+    if keys is not None:
+        path.write_text(keys)
+    done = subprocess.run(
+        [BINARY, "serve", "--data-dir", tmp_path / "data", "--kafka", "127.0.0.1:0",
+         "--authentication", "--set", f"kafka.oauth_jwks={path}"],
+        capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2, done
+    assert str(path) in done.stderr and why in done.stderr, done.stderr
+    assert "without it the node starts" in done.stderr, "the way out"
 
 
 def test_kafkas_own_tools_manage_rules_and_passwords(asking, kafka_tool, tmp_path, topic):

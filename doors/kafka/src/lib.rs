@@ -23,4 +23,5 @@ mod transport;
 
 pub use codec::api::Api;
 pub use config::{Advertised, KafkaConfig, OauthConfig, PlainPolicy};
+pub use login::{Jwks, JwksError};
 pub use serve::serve;

@@ -37,10 +37,9 @@ pub(crate) struct Endpoint {
 }
 
 impl Node {
-    pub(crate) fn new(broker: Arc<Broker>, config: KafkaConfig) -> Node {
+    pub(crate) fn new(broker: Arc<Broker>, oauth: Option<Jwks>, config: KafkaConfig) -> Node {
         let request_memory = config.requests_bytes_max.max(config.request_bytes_max).as_usize();
         let request_memory = Arc::new(Semaphore::new(request_memory.min(Semaphore::MAX_PERMITS)));
-        let oauth = Jwks::new(&config.oauth);
         Node { broker, config, metrics: Metrics::new(), oauth, request_memory }
     }
 

@@ -8,14 +8,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::connection;
 use crate::node::Node;
-use crate::{Advertised, KafkaConfig};
+use crate::{Advertised, Jwks, KafkaConfig};
 
 /// Serves Kafka clients until `shutdown`, then lets what has begun finish.
 ///
-/// Clients of an address that nothing is advertised for are told to connect to that address.
+/// `oauth` is what [`Jwks::load`] made of the settings. Clients of an address that nothing is advertised for are told to connect to that address.
 pub async fn serve(
     listener: Listener,
     broker: Arc<Broker>,
+    oauth: Option<Jwks>,
     mut config: KafkaConfig,
     shutdown: CancellationToken,
 ) {
@@ -31,7 +32,7 @@ pub async fn serve(
         }
     }
     let limits = config.connections;
-    let node = Arc::new(Node::new(broker, config));
+    let node = Arc::new(Node::new(broker, oauth, config));
     listener
         .serve(limits, shutdown, move |accepted| connection::run(accepted, Arc::clone(&node)))
         .await;

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use posthouse_broker::{Broker, OpenBrokerError};
 use posthouse_http::{Outlets, StartOutletsError};
-use posthouse_kafka::{Advertised, KafkaConfig};
+use posthouse_kafka::{Advertised, Jwks, JwksError, KafkaConfig};
 use posthouse_listener::{BindError, Listener, Tls};
 use posthouse_log::{
     Durability, Engine, LocalConfig, LocalEngine, MemoryConfig, MemoryEngine, OpenError,
@@ -39,6 +39,8 @@ pub enum StartError {
     Address(#[from] AddressError),
     #[error(transparent)]
     Tls(#[from] StartTlsError),
+    #[error(transparent)]
+    Oauth(#[from] JwksError),
     #[error(transparent)]
     Bind(#[from] BindError),
     #[error(transparent)]
@@ -70,6 +72,8 @@ pub struct Running {
     addresses: BTreeMap<String, SocketAddr>,
     broker: Arc<Broker>,
     outlets: Arc<Outlets>,
+    /// Until the Kafka door opens.
+    oauth: Option<Jwks>,
     engine: Arc<dyn Engine>,
     doors: JoinSet<()>,
     names: BTreeMap<tokio::task::Id, &'static str>,
@@ -106,6 +110,7 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
     posthouse_http::install_recorder();
     let addresses = resolve(&config).await?;
     let tls = tls::load(&config.node, &addresses, Arc::clone(&clock))?;
+    let oauth = Jwks::load(&config.kafka.oauth, &*clock).await?;
     let listeners = bind(&addresses, tls.as_ref()).await?;
     if listeners.is_empty() {
         return Err(StartError::NoDoor);
@@ -125,6 +130,7 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
             .collect(),
         broker,
         outlets,
+        oauth,
         engine,
         doors: JoinSet::new(),
         names: BTreeMap::new(),
@@ -232,7 +238,8 @@ impl Running {
         let task = match door {
             "kafka" => {
                 let config = kafka_config(config, &listener, addresses);
-                self.doors.spawn(posthouse_kafka::serve(listener, broker, config, shutdown))
+                let oauth = self.oauth.take();
+                self.doors.spawn(posthouse_kafka::serve(listener, broker, oauth, config, shutdown))
             }
             "redis" => {
                 let mut redis = config.redis.clone();
@@ -341,6 +348,7 @@ impl StartError {
             | StartError::Open(OpenError::InUse { .. }) => Code::InUse,
             StartError::Address(_)
             | StartError::Tls(_)
+            | StartError::Oauth(_)
             | StartError::NoDoor
             | StartError::Endpoint(StartEndpointError::Refused { .. })
             | StartError::Administrator(_)
@@ -357,6 +365,9 @@ impl StartError {
         match self {
             StartError::Open(OpenError::InUse { .. }) => failure.hint(
                 "one process uses a data directory at a time; stop the other one, or choose another with --data-dir DIR",
+            ),
+            StartError::Oauth(_) => failure.hint(
+                "kafka.oauth_jwks is a file, or an https:// URL, with the issuer's JWK set; without it the node starts and takes no OAuth tokens",
             ),
             StartError::Endpoint(StartEndpointError::Refused { source, .. }) => match source.help {
                 Some(help) => failure.hint(help),

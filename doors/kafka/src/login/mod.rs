@@ -22,6 +22,7 @@ mod state;
 
 pub(crate) use guest::{Guest, LoginStep, Over};
 use mechanism::SaslMechanism;
-pub(crate) use oauth::{BearerMessage, Jwks, SignedToken};
+pub(crate) use oauth::{BearerMessage, SignedToken};
+pub use oauth::{Jwks, JwksError};
 pub(crate) use plain::PlainMessage;
 pub(crate) use state::{Admitted, UnexpectedRequest};

@@ -16,7 +16,7 @@ mod token;
 
 pub(crate) use keys::KeySet;
 pub(crate) use message::BearerMessage;
-pub(crate) use source::Jwks;
+pub use source::{Jwks, JwksError};
 pub(crate) use token::{Expected, Named, SignedToken};
 
 /// The error that a client is told before it gives up (RFC 7628, section 3.2.2).

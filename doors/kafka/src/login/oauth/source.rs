@@ -1,7 +1,8 @@
 //! Where the keys come from, kept up to date.
 //!
 //! # Invariants
-//! - A set that cannot be had leaves the one before it in force.
+//! - Keys are there from the start: a door whose keys cannot be had does not open.
+//! - A set that cannot be had later leaves the one before it in force.
 //! - Tokens that name keys nobody knows cannot make us ask more often than [`RETRY`].
 
 use std::path::PathBuf;
@@ -25,12 +26,20 @@ const REFRESH: Duration = Duration::from_secs(5 * 60);
 const RETRY: Duration = Duration::from_secs(10);
 
 /// An issuer's keys, and what its tokens must say.
-pub(crate) struct Jwks {
+pub struct Jwks {
     source: Source,
     keys: ArcSwap<KeySet>,
     /// When the last attempt began. Held while one is under way.
     attempted: Mutex<Option<Instant>>,
     expected: Expected,
+}
+
+/// Why a door cannot take the tokens that it was asked to take.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot load the keys for OAuth tokens from {place} (kafka.oauth_jwks)")]
+pub struct JwksError {
+    place: String,
+    source: LoadError,
 }
 
 enum Source {
@@ -56,19 +65,25 @@ enum LoadError {
 }
 
 impl Jwks {
-    /// `None` when no issuer is configured. Keys are loaded when the first token comes.
-    pub(crate) fn new(config: &OauthConfig) -> Option<Jwks> {
-        let text = config.jwks.as_ref()?;
-        let source = match text.starts_with("https://") {
-            true => Source::Url(Box::new(Fetcher::new(text.clone()))),
-            false => Source::File(PathBuf::from(text)),
+    /// Loads the keys; `None` when no issuer is configured.
+    ///
+    /// # Errors
+    /// [`JwksError`], when they cannot be had.
+    pub async fn load(config: &OauthConfig, clock: &dyn Clock) -> Result<Option<Jwks>, JwksError> {
+        let Some(place) = &config.jwks else { return Ok(None) };
+        let source = match place.starts_with("https://") {
+            true => Source::Url(Box::new(Fetcher::new(place.clone()))),
+            false => Source::File(PathBuf::from(place)),
         };
         let expected = Expected {
             issuer: config.issuer.clone(),
             audience: config.audience.clone(),
             subject_claim: config.subject_claim.clone(),
         };
-        Some(Jwks { source, keys: ArcSwap::default(), attempted: Mutex::new(None), expected })
+        let keys = source.load().await;
+        let keys = keys.map_err(|source| JwksError { place: place.clone(), source })?;
+        let (keys, attempted) = (ArcSwap::from_pointee(keys), Mutex::new(Some(clock.now())));
+        Ok(Some(Jwks { source, keys, attempted, expected }))
     }
 
     pub(crate) fn expected(&self) -> &Expected {
@@ -82,7 +97,7 @@ impl Jwks {
         let wait = if self.keys.load().knows(wanted) { REFRESH } else { RETRY };
         if attempted.is_none_or(|at| now.saturating_duration_since(at) >= wait) {
             *attempted = Some(now);
-            match self.load().await {
+            match self.source.load().await {
                 Ok(keys) => {
                     info!("keys for OAuth tokens loaded");
                     self.keys.store(Arc::new(keys));
@@ -92,9 +107,11 @@ impl Jwks {
         }
         self.keys.load_full()
     }
+}
 
+impl Source {
     async fn load(&self) -> Result<KeySet, LoadError> {
-        let json = match &self.source {
+        let json = match self {
             Source::File(path) => read(path.clone()).await?,
             Source::Url(fetcher) => fetcher.fetch(SET_BYTES_MAX).await?.to_vec(),
         };
@@ -122,21 +139,45 @@ mod tests {
         "x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
         "y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}"#;
 
+    fn config(path: &std::path::Path) -> OauthConfig {
+        OauthConfig { jwks: Some(path.display().to_string()), ..Default::default() }
+    }
+
+    #[tokio::test]
+    async fn keys_that_cannot_be_had_open_no_door() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("jwks.json");
+        let clock = ManualClock::new(posthouse_types::Timestamp::from_ms(0));
+        let refused = async || {
+            Jwks::load(&config(&path), &clock).await.err().map(|error| chain(&error).to_string())
+        };
+        let place = path.display().to_string();
+        let missing = refused().await.unwrap();
+        assert!(missing.contains(&place) && missing.contains("No such file"), "{missing}");
+        for (text, why) in [("{", "not a JWK set"), ("{\"keys\":[]}", "no key for RS256 or ES256")]
+        {
+            std::fs::write(&path, text).unwrap();
+            let refused = refused().await.unwrap();
+            assert!(refused.contains(&place) && refused.contains(why), "{refused}");
+        }
+        std::fs::write(&path, vec![b' '; SET_BYTES_MAX + 1]).unwrap();
+        assert!(refused().await.unwrap().contains("is larger than"));
+        std::fs::write(&path, SET).unwrap();
+        assert_eq!(refused().await, None);
+        assert!(Jwks::load(&OauthConfig::default(), &clock).await.unwrap().is_none());
+    }
+
     #[tokio::test]
     async fn keys_are_asked_for_again_when_one_is_missing_or_they_are_old() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("jwks.json");
         let clock = ManualClock::new(posthouse_types::Timestamp::from_ms(0));
-        let jwks = OauthConfig { jwks: Some(path.display().to_string()), ..Default::default() };
-        let jwks = Jwks::new(&jwks).unwrap();
-        assert!(!jwks.keys(Some("a"), &clock).await.knows(None), "there is no file");
-
         std::fs::write(&path, SET.replace("KID", "a")).unwrap();
-        assert!(!jwks.keys(Some("a"), &clock).await.knows(None), "it was looked for just now");
-        clock.advance(RETRY);
+        let jwks = Jwks::load(&config(&path), &clock).await.unwrap().unwrap();
         assert!(jwks.keys(Some("a"), &clock).await.knows(Some("a")));
 
         std::fs::write(&path, SET.replace("KID", "b")).unwrap();
+        assert!(!jwks.keys(Some("b"), &clock).await.knows(Some("b")), "they were loaded just now");
         clock.advance(RETRY);
         assert!(jwks.keys(Some("a"), &clock).await.knows(Some("a")), "it is not missing");
         assert!(jwks.keys(Some("b"), &clock).await.knows(Some("b")));
