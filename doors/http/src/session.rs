@@ -1,7 +1,8 @@
 //! One connection: HTTP/1.1 or HTTP/2 over a socket, with its timeouts and its drain.
 
+use std::future::pending;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -14,7 +15,7 @@ use hyper_util::service::TowerToHyperService;
 use posthouse_broker::Broker;
 use posthouse_listener::{Connection, Listener};
 use posthouse_query::QueryEngine;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
@@ -26,8 +27,9 @@ use crate::{HttpConfig, Outlets, metrics};
 const STREAMS_MAX: u32 = 200;
 /// LIMIT: bytes of one HTTP/2 request's header fields.
 const HEADER_LIST_BYTES_MAX: u32 = 64 * 1024;
-/// LIMIT: how long a client that fell behind a live stream may take for what was written to it already.
-const FALLEN_BEHIND_GRACE: Duration = Duration::from_secs(5);
+/// LIMIT: how long a client that fell behind a live stream, or has not logged in in time, may take for
+/// what was written to it already.
+const CUT_OFF_GRACE: Duration = Duration::from_secs(5);
 /// How often the recorder folds what was measured into its histograms.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -52,6 +54,7 @@ pub async fn serve(
     let limits = config.connections;
     let server = Arc::new(server(&config));
     let drain_timeout = limits.drain_timeout;
+    let login_timeout = broker.login_timeout();
     let door = Door::new(broker, query, outlets, config, shutdown.clone());
     let websockets = door.tasks.clone();
     let router = router(door);
@@ -60,7 +63,7 @@ pub async fn serve(
     listener
         .serve(limits, shutdown, |connection| {
             let number = ConnectionNumber(connections.fetch_add(1, Ordering::Relaxed));
-            converse(connection, number, Arc::clone(&server), router.clone())
+            converse(connection, number, Arc::clone(&server), router.clone(), login_timeout)
         })
         .await;
     websockets.close();
@@ -86,13 +89,22 @@ async fn converse(
     number: ConnectionNumber,
     server: Arc<auto::Builder<TokioExecutor>>,
     router: Router,
+    login_timeout: Option<Duration>,
 ) {
     let Connection { stream, peer, tls, shutdown, .. } = connection;
     let certificate = tls.and_then(|tls| tls.certificate).map(|certificate| certificate.subject);
-    let origin = Origin { peer, encrypted: stream.is_tls(), certificate };
+    let is_known = Arc::<AtomicBool>::default();
+    let nobody_known = nobody_known(login_timeout, Arc::clone(&is_known));
+    let origin = Origin { peer, encrypted: stream.is_tls(), certificate, is_known };
     let service = TowerToHyperService::new(router);
     let behind = FallenBehind::default();
     let told = behind.clone();
+    let cut_off = async {
+        tokio::select! {
+            () = behind.0.cancelled() => "its client does not read",
+            () = nobody_known => "nobody has logged in in time",
+        }
+    };
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(number);
         request.extensions_mut().insert(origin.clone());
@@ -107,17 +119,28 @@ async fn converse(
             conversation.as_mut().graceful_shutdown();
             conversation.await
         }
-        () = behind.0.cancelled() => {
+        reason = cut_off => {
             conversation.as_mut().graceful_shutdown();
-            match timeout(FALLEN_BEHIND_GRACE, conversation).await {
+            match timeout(CUT_OFF_GRACE, conversation).await {
                 Ok(ended) => ended,
-                Err(_) => return debug!(%peer, "connection dropped: its client does not read"),
+                Err(_) => return debug!(%peer, reason, "connection dropped"),
             }
         }
     };
     if let Err(error) = ended {
         debug!(%peer, %error, "connection ended early");
     }
+}
+
+/// Returns when nobody who is known has asked in time; where nobody need be known, never.
+async fn nobody_known(login_timeout: Option<Duration>, is_known: Arc<AtomicBool>) {
+    if let Some(login_timeout) = login_timeout {
+        sleep(login_timeout).await;
+        if !is_known.load(Ordering::Relaxed) {
+            return;
+        }
+    }
+    pending().await
 }
 
 async fn keep_up(shutdown: CancellationToken) {

@@ -83,6 +83,12 @@ impl Door {
             config,
         })
     }
+
+    /// How long a client may take from connecting to being ready.
+    fn startup_timeout(&self) -> Duration {
+        let login_timeout = self.engine.broker().login_timeout();
+        login_timeout.into_iter().fold(self.config.startup_timeout, Duration::min)
+    }
 }
 
 async fn connected(door: &Arc<Door>, connection: Connection) {
@@ -91,7 +97,7 @@ async fn connected(door: &Arc<Door>, connection: Connection) {
     let knock = Knock { door: "postgres", address: peer.ip() };
     let opening_session = open(door, &mut wire, knock, opening.as_ref());
     let opened = tokio::select! {
-        opened = timeout(door.config.startup_timeout, opening_session) => {
+        opened = timeout(door.startup_timeout(), opening_session) => {
             opened.unwrap_or(Err(Fatal::StartupTimeout))
         }
         () = shutdown.cancelled() => Err(Fatal::ShuttingDown),

@@ -57,6 +57,8 @@ enum ConnectionError {
     Killed,
     #[error("the login has ended")]
     LoginEnded,
+    #[error("nobody has logged in in time")]
+    LoginLate,
     #[error("{0} bytes of replies were not read")]
     Unread(usize),
     #[error("{0} bytes of messages were not read")]
@@ -109,6 +111,8 @@ struct Connection {
     running_index: Option<usize>,
     /// Whether the client may still wait for what it waits for.
     recheck: Option<Recheck>,
+    /// When a client that has not logged in is closed.
+    login_late: Option<Pin<Box<Sleep>>>,
     /// A request that has to wait before it begins.
     held: Option<Vec<Bytes>>,
     /// The end of another client's script, which the held request waits for.
@@ -153,6 +157,7 @@ impl Connection {
             held: None,
             script: None,
             paused: None,
+            login_late: None,
             slow_since: None,
             look: None,
             input_ended: false,
@@ -168,10 +173,16 @@ impl Connection {
                 self.drain();
             }
             self.client.handle.register(cx.waker());
-            if self.client.identity.poll_ended(cx).is_ready() {
-                return Poll::Ready(Err(ConnectionError::LoginEnded));
+            match self.poll_identity(cx) {
+                Some(over) => Poll::Ready(Err(over)),
+                None => match self.poll(cx) {
+                    // It has logged in or out just now.
+                    Poll::Pending if !self.client.identity.is_watched() => {
+                        self.poll_identity(cx).map_or(Poll::Pending, |over| Poll::Ready(Err(over)))
+                    }
+                    polled => polled,
+                },
             }
-            self.poll(cx)
         })
         .await
     }
@@ -181,6 +192,22 @@ impl Connection {
         loop {
             if self.client.handle.is_killed() {
                 return Poll::Ready(Err(ConnectionError::Killed));
+    /// Why the connection is over by who its client is: the login has ended, or there was none for
+    /// too long. `RESET` logs out, and that time begins anew.
+    fn poll_identity(&mut self, cx: &mut Context<'_>) -> Option<ConnectionError> {
+        if self.client.identity.poll_ended(cx).is_ready() {
+            return Some(ConnectionError::LoginEnded);
+        }
+        if !self.server.guarded || self.client.identity.is_known() {
+            self.login_late = None;
+            return None;
+        }
+        let timeout = self.server.broker.login_timeout()?;
+        let wait = || Box::pin(tokio::time::sleep(timeout));
+        let late = self.login_late.get_or_insert_with(wait).as_mut().poll(cx);
+        late.is_ready().then_some(ConnectionError::LoginLate)
+    }
+
             }
             let mut moved = self.poll_running(cx);
             moved |= self.poll_waiting(cx);

@@ -75,6 +75,12 @@ impl Broker {
         self.gate().is_required()
     }
 
+    /// How long a connection may be open before its client has logged in; `None` where nobody need.
+    pub fn login_timeout(&self) -> Option<Duration> {
+        let config = self.gate().config();
+        config.required.then_some(config.login_timeout)
+    }
+
     /// Lets somebody in, or not. Waits first, when logins from there or by that name have failed.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! What callers say.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use posthouse_access::{AttemptsConfig, ITERATIONS_DEFAULT, UserName, Verifier};
 use posthouse_types::{ByteSize, Timestamp};
@@ -14,6 +15,8 @@ pub struct AuthenticationConfig {
     pub iterations: u32,
     /// How failed logins slow down further ones.
     pub attempts: AttemptsConfig,
+    /// How long a client may take until it has logged in; doors close the connection then.
+    pub login_timeout: Duration,
     /// Connections that one user may have.
     pub connections_max: usize,
     /// Bytes of records that one user may write in a second; above it, writing waits.
@@ -28,6 +31,7 @@ impl Default for AuthenticationConfig {
             required: false,
             iterations: ITERATIONS_DEFAULT,
             attempts: AttemptsConfig::default(),
+            login_timeout: Duration::from_secs(30),
             connections_max: 10_000,
             write_rate: None,
             read_rate: None,

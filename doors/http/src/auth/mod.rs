@@ -14,6 +14,8 @@ mod ending;
 mod sessions;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -41,6 +43,8 @@ pub(crate) struct Origin {
     pub(crate) encrypted: bool,
     /// The subject of the client certificate that TLS has verified.
     pub(crate) certificate: Option<String>,
+    /// Whether somebody who is known has asked by this connection.
+    pub(crate) is_known: Arc<AtomicBool>,
 }
 
 /// Who asks.
@@ -97,6 +101,17 @@ pub(crate) async fn identify(
     if !broker.authentication_required() {
         return Ok(Asking::anonymous());
     }
+    let asking = known(broker, sessions, headers, origin).await?;
+    origin.is_known.store(true, Ordering::Relaxed);
+    Ok(asking)
+}
+
+async fn known(
+    broker: &Broker,
+    sessions: &Sessions,
+    headers: &HeaderMap,
+    origin: &Origin,
+) -> Result<Asking, Problem> {
     let knock = Knock { door: DOOR, address: origin.peer.ip() };
     let credentials = match shown(headers)? {
         Some(Shown::Session(id)) => {

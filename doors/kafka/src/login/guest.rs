@@ -29,13 +29,10 @@ use crate::errors::NONE;
 use crate::node::{Call, Node};
 use crate::session::Entrance;
 
-/// LIMIT: how long a client may take until it is logged in: nobody occupies a connection for nothing.
-const LOGIN_TIMEOUT: Duration = Duration::from_secs(30);
-
 /// Why a connection is over, by its login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Over {
-    #[error("nobody logged in within {} s", LOGIN_TIMEOUT.as_secs())]
+    #[error("nobody has logged in in time")]
     Late,
     #[error("the login has ended")]
     Ended,
@@ -73,13 +70,14 @@ impl Guest {
         let path = Path { is_tls: accepted.tls.is_some(), is_loopback: address.is_loopback() };
         let shown = accepted.tls.as_ref().and_then(|tls| tls.certificate.as_ref());
         let required = node.broker.authentication_required();
-        let late = || sleep(LOGIN_TIMEOUT).map(|()| Over::Late).boxed();
+        let late = |after| sleep(after).map(|()| Over::Late).boxed();
         Guest {
             state: LoginState::new(required, SaslMechanism::offered(&node.config, path)),
             knock: Knock { door: "kafka", address },
             exchange: None,
             certificate: shown.map(|certificate| certificate.subject.clone()),
-            over: required.then(late),
+            // Nobody occupies a connection for nothing.
+            over: node.broker.login_timeout().map(late),
         }
     }
 

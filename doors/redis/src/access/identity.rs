@@ -26,11 +26,13 @@ pub(crate) struct Identity {
     principal: Principal,
     /// Ready when the login that it rests on has ended; `None` for one who has not logged in.
     ended: Option<BoxFuture<'static, ()>>,
+    /// Whether its end has been asked for since it began.
+    is_watched: bool,
 }
 
 impl Default for Identity {
     fn default() -> Identity {
-        Identity { principal: Principal::anonymous(), ended: None }
+        Identity { principal: Principal::anonymous(), ended: None, is_watched: false }
     }
 }
 
@@ -56,10 +58,16 @@ impl Identity {
 
     /// Ready when the login has ended: its user is gone, disabled, or its token is over.
     pub(crate) fn poll_ended(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.is_watched = true;
         match &mut self.ended {
             Some(ended) => ended.poll_unpin(cx),
             None => Poll::Pending,
         }
+    }
+
+    /// Whether whoever polls it will be woken at its end.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.is_watched
     }
 
     fn is(&self, login: &Login) -> bool {
@@ -69,7 +77,7 @@ impl Identity {
     fn begin(&mut self, server: &Server, login: Login) {
         self.principal = login.principal.clone();
         // Whoever logs in again has one connection still.
-        self.ended = None;
+        (self.ended, self.is_watched) = (None, false);
         let mut watch = server.broker.watch_login(login);
         self.ended = Some(async move { watch.ended().await }.boxed());
     }
