@@ -202,21 +202,22 @@ impl Access {
     }
 
     /// What checks a name's password in an exchange: a decoy's, when nobody who may come in has it.
-    pub fn verifier(&self, name: &str, mechanism: Mechanism) -> Verifier {
+    /// A decoy pretends to have been hashed `iterations` times.
+    pub fn verifier(&self, name: &str, mechanism: Mechanism, iterations: u32) -> Verifier {
+        // Made in any case, because making it takes time.
+        let decoy = Verifier::decoy(mechanism, name, &self.secret, iterations);
         let user = self.user(name).filter(|user| !user.disabled);
-        match user.and_then(|user| user.verifier(mechanism)) {
-            Some(verifier) => verifier.clone(),
-            None => Verifier::decoy(mechanism, name, &self.secret),
-        }
+        user.and_then(|user| user.verifier(mechanism)).cloned().unwrap_or(decoy)
     }
 
-    /// What checks a name's password when it is sent as it is: any of the user's own, or a decoy.
-    pub fn any_verifier(&self, name: &str) -> Verifier {
+    /// What checks a name's password when it is sent as it is: the user's own, or a decoy.
+    pub fn any_verifier(&self, name: &str, iterations: u32) -> Verifier {
+        let decoy = Verifier::decoy(Mechanism::ScramSha256, name, &self.secret, iterations);
         let user = self.user(name).filter(|user| !user.disabled);
-        match user.and_then(|user| user.verifiers.first()) {
-            Some(verifier) => verifier.clone(),
-            None => Verifier::decoy(Mechanism::ScramSha256, name, &self.secret),
-        }
+        // The one whose cost is a decoy's, where there is a choice.
+        let own =
+            |user: &User| user.verifier(Mechanism::ScramSha256).or(user.verifiers.first()).cloned();
+        user.and_then(own).unwrap_or(decoy)
     }
 
     /// The token that this is, unless it has expired or its user may not come in.
@@ -351,11 +352,32 @@ mod tests {
         ]);
         let json = serde_json::to_string(&access).unwrap();
         let again: Access = serde_json::from_str(&json).unwrap();
-        assert!(again.any_verifier("alice").check(b"pw"));
+        assert!(again.any_verifier("alice", ITERATIONS_MIN).check(b"pw"));
         assert!(again.token(&token, Timestamp::from_ms(1)).is_some());
         assert!(again.has_rule(&rule_about("alice")));
         let mechanism = Mechanism::ScramSha512;
-        assert_eq!(again.verifier("nobody", mechanism), access.verifier("nobody", mechanism));
+        assert_eq!(
+            again.verifier("nobody", mechanism, 5000),
+            access.verifier("nobody", mechanism, 5000)
+        );
+    }
+
+    #[test]
+    fn whoever_is_not_there_is_checked_at_the_same_cost() {
+        let mut user = alice();
+        // As Kafka's tools leave it: the other one is set anew, and comes last.
+        let anew = Verifier::of_password(Mechanism::ScramSha256, b"pw", ITERATIONS_MIN).unwrap();
+        user.set_verifier(anew);
+        let access = with([AccessChange::UserPut { user }]);
+        let cost = |name| {
+            let verifier = access.any_verifier(name, ITERATIONS_MIN);
+            (verifier.mechanism(), verifier.iterations())
+        };
+        assert_eq!(cost("alice"), cost("nobody"));
+        for mechanism in Mechanism::ALL {
+            let asked = access.verifier("nobody", mechanism, ITERATIONS_MIN);
+            assert_eq!((asked.mechanism(), asked.iterations()), (mechanism, ITERATIONS_MIN));
+        }
     }
 
     #[test]
@@ -369,7 +391,7 @@ mod tests {
         ]);
         access.apply(AccessChange::UserDeleted { name: UserName::new("alice").unwrap() });
         assert!(access.token(&token, Timestamp::from_ms(1)).is_none());
-        assert!(!access.any_verifier("alice").check(b"pw"));
+        assert!(!access.any_verifier("alice", ITERATIONS_MIN).check(b"pw"));
         assert_eq!(access.rules().collect::<Vec<_>>(), [&rule_about("*")]);
     }
 
@@ -395,7 +417,7 @@ mod tests {
             AccessChange::UserPut { user },
             AccessChange::TokenAdded { token: entry(&token, None) },
         ]);
-        assert!(!access.any_verifier("alice").check(b"pw"));
+        assert!(!access.any_verifier("alice", ITERATIONS_MIN).check(b"pw"));
         assert!(access.token(&token, Timestamp::from_ms(1)).is_none());
         assert!(access.user_of_certificate("CN=alice").is_none());
         assert!(access.user_of_curve_key("k").is_none());

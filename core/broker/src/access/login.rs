@@ -188,7 +188,7 @@ impl Broker {
         let gate = self.gate();
         let (revision, access) = (gate.revision(), gate.current());
         if !gate.proven.lock().knows(revision, user, password) {
-            let verifier = access.any_verifier(user);
+            let verifier = access.any_verifier(user, gate.config().iterations);
             let sent = password.to_vec();
             // It takes milliseconds of a core, which other connections must not wait for.
             let checked = tokio::task::spawn_blocking(move || verifier.check(&sent)).await;

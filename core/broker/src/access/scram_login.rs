@@ -43,7 +43,8 @@ impl ScramLogin {
         let first = first.map_err(|error| self.failed("", error))?;
         let user = user.unwrap_or(first.user()).to_owned();
         self.broker.slow_down(self.knock, &user).await;
-        let verifier = self.broker.gate().current().verifier(&user, self.mechanism);
+        let gate = self.broker.gate();
+        let verifier = gate.current().verifier(&user, self.mechanism, gate.config().iterations);
         let (exchange, challenge) = first.challenge(verifier, &Nonce::random());
         self.step = Some((user, exchange));
         Ok(challenge)
