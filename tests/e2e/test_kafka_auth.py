@@ -457,3 +457,31 @@ def test_kafkas_own_tools_manage_rules_and_passwords(asking, kafka_tool, tmp_pat
     kafka_tool("kafka-acls", *at, "--remove", "--force", "--allow-principal", "User:jan",
                "--operation", "Write", "--topic", topic)
     assert produce(jan, topic) == KafkaError.TOPIC_AUTHORIZATION_FAILED
+
+
+def test_kafkas_own_tool_sets_and_shows_the_rates_of_users(asking, kafka_tool, tmp_path):
+    how = tmp_path / "admin.properties"
+    how.write_text(
+        "security.protocol=SASL_PLAINTEXT\nsasl.mechanism=SCRAM-SHA-512\n"
+        "sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required "
+        f'username="admin" password="{ROOT_PASSWORD}";\n'
+    )
+    add_user(asking, "fast")
+
+    def configs(*arguments, check=True):
+        return kafka_tool("kafka-configs", "--bootstrap-server", asking.kafka, "--command-config", how,
+                          *arguments, "--entity-type", "users", check=check)
+
+    fast = ("--entity-name", "fast")
+    configs("--alter", *fast, "--add-config", "producer_byte_rate=1048576,consumer_byte_rate=2097152")
+    shown = configs("--describe", *fast).stdout
+    assert "Quota configs for user-principal 'fast' are" in shown, shown
+    assert "producer_byte_rate=1048576" in shown and "consumer_byte_rate=2097152" in shown, shown
+    assert "'fast'" in configs("--describe").stdout
+    configs("--alter", *fast, "--delete-config", "producer_byte_rate")
+    shown = configs("--describe", *fast).stdout
+    assert "producer_byte_rate" not in shown and "consumer_byte_rate=2097152" in shown, shown
+    refused = configs("--alter", *fast, "--add-config", "request_percentage=50", check=False)
+    assert "there is no rate" in refused.stdout + refused.stderr
+    refused = configs("--alter", "--entity-default", "--add-config", "producer_byte_rate=1", check=False)
+    assert "authentication.user_write_rate" in refused.stdout + refused.stderr

@@ -38,5 +38,5 @@ pub use quota::Quota;
 pub use random::{keyed_hash, random_key};
 pub use resource::{Resource, ResourceKind};
 pub use rule::{Effect, Grantee, NamePattern, Rule, RuleFilter};
-pub use state::{Access, AccessChange, TokenEntry, User};
+pub use state::{Access, AccessChange, TokenEntry, User, UserRates};
 pub use token::{Token, TokenHash, TokenId};

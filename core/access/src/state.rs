@@ -4,12 +4,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::num::NonZeroU32;
 
-use posthouse_types::Timestamp;
+use posthouse_types::{ByteSize, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::{Mechanism, Rule, Token, TokenHash, TokenId, UserName, Verifier};
 use crate::users::Users;
+use crate::{Mechanism, Rule, Token, TokenHash, TokenId, UserName, Verifier};
 
 /// Users, tokens and rules.
 #[derive(Clone, Default, Serialize, Deserialize)]
@@ -45,6 +46,30 @@ pub struct User {
     /// Its CURVE public keys, in Z85.
     #[serde(default)]
     pub curve_keys: BTreeSet<String>,
+    /// How much it may move, where that is not what everybody may.
+    #[serde(default, skip_serializing_if = "UserRates::is_empty")]
+    pub rates: UserRates,
+}
+
+/// How much one user may move and ask in a second; what is `None` is as for everybody.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserRates {
+    /// Bytes of records written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub write: Option<ByteSize>,
+    /// Bytes of records read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read: Option<ByteSize>,
+    /// Requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests: Option<NonZeroU32>,
+}
+
+impl UserRates {
+    /// Whether all is as for everybody.
+    pub fn is_empty(&self) -> bool {
+        *self == UserRates::default()
+    }
 }
 
 /// A token, as it is kept.
@@ -118,6 +143,7 @@ impl User {
             disabled: false,
             certificates: BTreeSet::new(),
             curve_keys: BTreeSet::new(),
+            rates: UserRates::default(),
         }
     }
 

@@ -4,8 +4,6 @@ use std::time::Duration;
 
 use metrics::{counter, gauge, histogram};
 
-use crate::access::Direction;
-
 /// A batch was accepted.
 pub(crate) fn batch_appended(bytes: usize, records: u32) {
     counter!("posthouse_broker_append_bytes_total").increment(wide(bytes));
@@ -39,13 +37,8 @@ pub(crate) fn user_connection_refused() {
 }
 
 /// Somebody waited for having moved more than its rate.
-pub(crate) fn rate_exceeded(direction: Direction, wait: Duration) {
-    let direction = match direction {
-        Direction::Written => "written",
-        Direction::Read => "read",
-    };
-    histogram!("posthouse_broker_rate_wait_seconds", "direction" => direction)
-        .record(wait.as_secs_f64());
+pub(crate) fn rate_exceeded(of: &'static str, wait: Duration) {
+    histogram!("posthouse_broker_rate_wait_seconds", "direction" => of).record(wait.as_secs_f64());
 }
 
 /// What belongs into the audit log was not written there.

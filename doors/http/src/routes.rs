@@ -180,6 +180,10 @@ async fn admit(
         Err(problem) => return Err(problem),
     };
     let Asking { login, .. } = asking.clone();
+    let wait = door.broker.request_wait(&asking.principal);
+    if !wait.is_zero() {
+        tokio::time::sleep(wait).await;
+    }
     request.extensions_mut().insert(asking);
     let response = next.run(request).await;
     Ok(until_it_ends(&door.broker, login, response))

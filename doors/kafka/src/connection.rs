@@ -208,7 +208,10 @@ impl Connection {
             version,
         };
         let running = match admitted {
-            Admitted::Request => commands::begin(call, incoming),
+            Admitted::Request => {
+                let wait = self.node.broker.request_wait(&call.principal);
+                after(wait, commands::begin(call, incoming))
+            }
             Admitted::Login => self.guest.begin(call, incoming),
         };
         self.running = Some((id, waits, running));
@@ -351,6 +354,18 @@ impl Connection {
             self.answer(id, None);
         }
     }
+}
+
+/// A client that asks more than it may waits; nothing else of it begins meanwhile.
+fn after(wait: Duration, running: Running) -> Running {
+    if wait.is_zero() {
+        return running;
+    }
+    async move {
+        sleep(wait).await;
+        running.await
+    }
+    .boxed()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a gauge is a float; requests in flight are few")]

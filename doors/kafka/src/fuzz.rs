@@ -109,6 +109,8 @@ pub(crate) fn body(api: Api, version: i16, body: Bytes) -> Result<(), DecodeErro
             decode::<IncrementalAlterConfigsRequest>(api, version, body)
         }
         Api::OffsetDelete => decode::<OffsetDeleteRequest>(api, version, body),
+        Api::DescribeClientQuotas => decode::<DescribeClientQuotasRequest>(api, version, body),
+        Api::AlterClientQuotas => decode::<AlterClientQuotasRequest>(api, version, body),
         Api::DescribeUserScramCredentials => {
             decode::<DescribeUserScramCredentialsRequest>(api, version, body)
         }

@@ -117,6 +117,9 @@ struct Connection {
     held: Option<Vec<Bytes>>,
     /// The end of another client's script, which the held request waits for.
     script: Option<BoxFuture<'static, ()>>,
+    /// Whether the request that is next is counted already, and until when it waits for that.
+    is_counted: bool,
+    rate_wait: Option<Pin<Box<Sleep>>>,
     /// Until when requests are held back by `CLIENT PAUSE`.
     paused: Option<Pin<Box<Sleep>>>,
     /// Since when the client is above the soft limit of subscribers.
@@ -154,10 +157,12 @@ impl Connection {
             running: None,
             running_index: None,
             recheck: None,
+            login_late: None,
             held: None,
             script: None,
+            is_counted: false,
+            rate_wait: None,
             paused: None,
-            login_late: None,
             slow_since: None,
             look: None,
             input_ended: false,
@@ -187,11 +192,6 @@ impl Connection {
         .await
     }
 
-    /// Does everything that can be done now; ready when the connection is over.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ConnectionError>> {
-        loop {
-            if self.client.handle.is_killed() {
-                return Poll::Ready(Err(ConnectionError::Killed));
     /// Why the connection is over by who its client is: the login has ended, or there was none for
     /// too long. `RESET` logs out, and that time begins anew.
     fn poll_identity(&mut self, cx: &mut Context<'_>) -> Option<ConnectionError> {
@@ -208,6 +208,11 @@ impl Connection {
         late.is_ready().then_some(ConnectionError::LoginLate)
     }
 
+    /// Does everything that can be done now; ready when the connection is over.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ConnectionError>> {
+        loop {
+            if self.client.handle.is_killed() {
+                return Poll::Ready(Err(ConnectionError::Killed));
             }
             let mut moved = self.poll_running(cx);
             moved |= self.poll_waiting(cx);
@@ -293,6 +298,10 @@ impl Connection {
 
     /// Runs one request; `false` when it has to wait before it begins.
     fn begin(&mut self, request: Vec<Bytes>, now: &mut Instant, cx: &mut Context<'_>) -> bool {
+        if self.server.guarded && self.is_above_rate(cx) {
+            self.held = Some(request);
+            return false;
+        }
         let entry = table::find(&request[0]);
         if let Some(entry) = entry {
             let after = matches!(entry.spec.run, Handler::After(_)) || entry.spec.name == "exec";
@@ -304,6 +313,7 @@ impl Connection {
                 return false;
             }
         }
+        self.is_counted = false;
         self.recheck = Recheck::of(&self.server, entry, &request);
         let outcome = {
             let (server, client) = (&self.server, &mut self.client);
@@ -380,6 +390,20 @@ impl Connection {
         self.script = self.server.running_script.wait(now);
         let Some(wait) = &mut self.script else { return false };
         !commands::during_a_script(entry.spec, request) && wait.poll_unpin(cx).is_pending()
+    }
+
+    /// Whether the client asks more than its user may.
+    fn is_above_rate(&mut self, cx: &mut Context<'_>) -> bool {
+        if !self.is_counted {
+            self.is_counted = true;
+            let wait = self.server.broker.request_wait(self.client.identity.principal());
+            self.rate_wait = (!wait.is_zero()).then(|| Box::pin(tokio::time::sleep(wait)));
+        }
+        let waits = self.rate_wait.as_mut().is_some_and(|wait| wait.as_mut().poll(cx).is_pending());
+        if !waits {
+            self.rate_wait = None;
+        }
+        waits
     }
 
     fn is_paused(&mut self, entry: Entry, now: Instant, cx: &mut Context<'_>) -> bool {

@@ -1,8 +1,10 @@
 //! `posthouse user`: who may log in.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use posthouse_types::ByteSize;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -86,6 +88,41 @@ struct AlterArgs {
     /// Its CURVE public keys, instead of those that are
     #[arg(long = "curve-key", value_name = "KEY")]
     curve_keys: Option<Vec<String>>,
+    /// Bytes of records that it may write in a second: 10MiB; `none` to have it as for everybody
+    #[arg(long, value_name = "SIZE", value_parser = rate)]
+    write_rate: Option<Rate>,
+    /// Bytes of records that it may read in a second: 10MiB; `none` to have it as for everybody
+    #[arg(long, value_name = "SIZE", value_parser = rate)]
+    read_rate: Option<Rate>,
+    /// Requests that it may make in a second; `none` to have it as for everybody
+    #[arg(long, value_name = "COUNT", value_parser = request_rate)]
+    request_rate: Option<Rate>,
+}
+
+/// A rate of its own, or none.
+#[derive(Clone, Copy, Debug)]
+struct Rate(Option<u64>);
+
+fn rate(text: &str) -> Result<Rate, String> {
+    if text == "none" {
+        return Ok(Rate(None));
+    }
+    match text.parse::<ByteSize>() {
+        Ok(ByteSize(0)) => {
+            Err("a rate is not 0; `posthouse user alter --disabled true` keeps a user out"
+                .to_owned())
+        }
+        Ok(ByteSize(rate)) => Ok(Rate(Some(rate))),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn request_rate(text: &str) -> Result<Rate, String> {
+    if text == "none" {
+        return Ok(Rate(None));
+    }
+    let rate = text.parse::<NonZeroU32>();
+    rate.map(|rate| Rate(Some(rate.get().into()))).map_err(|error| error.to_string())
 }
 
 /// Does what was asked.
@@ -148,6 +185,9 @@ impl AlterArgs {
         set("disabled", self.disabled.map(Value::from));
         set("certificates", self.certificates.clone().map(Value::from));
         set("curve_keys", self.curve_keys.clone().map(Value::from));
+        set("write_rate", self.write_rate.map(|Rate(rate)| json!(rate)));
+        set("read_rate", self.read_rate.map(|Rate(rate)| json!(rate)));
+        set("request_rate", self.request_rate.map(|Rate(rate)| json!(rate)));
         body
     }
 }

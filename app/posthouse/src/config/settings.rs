@@ -3,6 +3,7 @@
 //! A setting's key is its table and name in the file: `broker.default_partitions`. Its environment
 //! variable follows from the key: `POSTHOUSE_BROKER_DEFAULT_PARTITIONS`.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -121,6 +122,8 @@ pub(crate) static SETTINGS: &[Setting] = &[
         "Bytes of records that one user may write in a second, whichever doors it uses; above it, its writes wait."),
     setting!("authentication.user_read_rate", broker.authentication.read_rate: Option<ByteSize>,
         "Bytes of records that one user may read in a second, whichever doors it uses; above it, its reads wait."),
+    setting!("authentication.user_request_rate", broker.authentication.request_rate: Option<NonZeroU32>,
+        "Requests that one user who has logged in may make in a second at the Kafka, Redis, HTTP and Postgres doors together; above it, they wait."),
     setting!("logging.filter", node.log_filter: String,
         "What is logged: `error`, `warn`, `info`, `debug` or `trace`, for all or for one target: `info,posthouse_kafka=debug`.",
         flag "--log"),

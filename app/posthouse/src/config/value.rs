@@ -3,6 +3,7 @@
 //! Text is the one form that a file, an environment variable and a flag share, so each kind of
 //! value is parsed and shown in exactly one place.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -49,7 +50,7 @@ macro_rules! number_value {
     )*};
 }
 
-number_value!(u8, u16, u32, u64, usize);
+number_value!(u8, u16, u32, u64, usize, NonZeroU32);
 
 impl SettingValue for bool {
     const KIND: &'static str = "`true` or `false`";
@@ -167,6 +168,7 @@ optional_value!(
     Duration => "duration, such as `30 s`, `12 h` or `7 d`, or `none`",
     PathBuf => "path, or `none`",
     String => "text, or `none`",
+    NonZeroU32 => "whole number from 1, or `none`",
     HostPort => "`host:port`, or `none`"
 );
 

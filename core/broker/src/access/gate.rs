@@ -1,6 +1,7 @@
 //! What every call is asked, and every login.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -8,9 +9,9 @@ use posthouse_access::{Access, Attempts, Operation, Permissions, Resource, Resou
 use posthouse_types::Principal;
 use tokio::sync::watch;
 
-use super::proven::Proven;
 use super::announced::Announced;
-use super::rates::Rates;
+use super::proven::Proven;
+use super::rates::{OwnRates, Rates};
 use super::seats::Seats;
 use super::{Audit, AuditRecord, AuthenticationConfig};
 use crate::Denied;
@@ -26,9 +27,11 @@ pub(crate) struct Gate {
     revision: watch::Sender<u64>,
     pub(super) attempts: Mutex<Attempts>,
     pub(super) proven: Mutex<Proven>,
-    pub(super) audit: Audit,
     pub(super) announced: Mutex<Announced>,
+    pub(super) audit: Audit,
     rates: Rates,
+    /// So that requests cost nothing where nobody's are counted.
+    counts_requests: AtomicBool,
     seats: Seats,
 }
 
@@ -36,31 +39,36 @@ pub(crate) struct Gate {
 pub(super) struct Current {
     pub(super) access: Arc<Access>,
     permissions: Permissions,
+    own_rates: OwnRates,
 }
 
 impl Current {
     fn new(access: Access) -> Arc<Current> {
         let permissions = Permissions::of(&access);
-        Arc::new(Current { access: Arc::new(access), permissions })
+        let own_rates = OwnRates::of(&access);
+        Arc::new(Current { access: Arc::new(access), permissions, own_rates })
     }
 }
 
 impl Gate {
     /// With what a recovered catalog says.
     pub(crate) fn new(config: AuthenticationConfig, access: Access, audit: Audit) -> Gate {
+        let (rates, current) = (Rates::new(&config), Current::new(access));
+        let counts_requests = current.own_rates.count_requests(&rates).into();
         Gate {
             attempts: Mutex::new(Attempts::new(config.attempts)),
-            current: ArcSwap::new(Current::new(access)),
+            current: ArcSwap::new(current),
             changes: tokio::sync::Mutex::default(),
             revision: watch::Sender::new(0),
+            announced: Mutex::default(),
             proven: Mutex::default(),
-            rates: Rates::new(&config),
+            rates,
+            counts_requests,
             seats: Seats::new(config.connections_max),
             audit,
             config,
         }
     }
-            announced: Mutex::default(),
 
     pub(crate) fn is_required(&self) -> bool {
         self.config.required
@@ -113,6 +121,14 @@ impl Gate {
         &self.rates
     }
 
+    pub(super) fn counts_requests(&self) -> bool {
+        self.counts_requests.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn with_own_rates<T>(&self, look: impl FnOnce(&OwnRates) -> T) -> T {
+        look(&self.current.load().own_rates)
+    }
+
     pub(super) fn seats(&self) -> &Seats {
         &self.seats
     }
@@ -140,7 +156,10 @@ impl Gate {
 
     /// Puts a change in force.
     pub(super) fn show(&self, access: Access) {
-        self.current.store(Current::new(access));
+        let current = Current::new(access);
+        let counts_requests = current.own_rates.count_requests(&self.rates);
+        self.current.store(current);
+        self.counts_requests.store(counts_requests, Ordering::Relaxed);
         self.revision.send_modify(|revision| *revision += 1);
     }
 

@@ -61,7 +61,7 @@ impl Broker {
         .await
     }
 
-    /// Changes a user.
+    /// Changes a user. Who may alter the configuration of the cluster may change rates.
     ///
     /// # Errors
     /// As [`Broker::create_user`].
@@ -78,7 +78,10 @@ impl Broker {
                     UserChange::Password(_) | UserChange::Verifier(_) | UserChange::NoPassword
                 )
             });
-        if !own {
+        let only_rates = !changes.is_empty() && changes.iter().all(UserChange::is_rate);
+        if only_rates && !self.gate().shows(principal, Operation::Alter, Resource::Cluster) {
+            self.authorize(principal, Operation::AlterConfigs, Resource::Cluster)?;
+        } else if !own {
             self.authorize(principal, Operation::Alter, Resource::Cluster)?;
         }
         let verifiers = self.hash_passwords(&changes).await?;
@@ -375,6 +378,9 @@ impl Broker {
                 UserChange::NoCurveKey(key) => {
                     user.curve_keys.remove(key);
                 }
+                UserChange::WriteRate(rate) => user.rates.write = *rate,
+                UserChange::ReadRate(rate) => user.rates.read = *rate,
+                UserChange::RequestRate(rate) => user.rates.requests = *rate,
             }
         }
         Ok(user)

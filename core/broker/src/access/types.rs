@@ -1,6 +1,7 @@
 //! What callers say.
 
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use posthouse_access::{AttemptsConfig, ITERATIONS_DEFAULT, UserName, Verifier};
@@ -23,6 +24,8 @@ pub struct AuthenticationConfig {
     pub write_rate: Option<ByteSize>,
     /// Bytes of records that one user may read in a second; above it, reading waits.
     pub read_rate: Option<ByteSize>,
+    /// Requests that one user may make in a second; above it, they wait.
+    pub request_rate: Option<NonZeroU32>,
 }
 
 impl Default for AuthenticationConfig {
@@ -35,6 +38,7 @@ impl Default for AuthenticationConfig {
             connections_max: 10_000,
             write_rate: None,
             read_rate: None,
+            request_rate: None,
         }
     }
 }
@@ -82,6 +86,12 @@ pub enum UserChange {
     CurveKey(String),
     /// It is not.
     NoCurveKey(String),
+    /// Bytes of records that it may write in a second; as for everybody when `None`.
+    WriteRate(Option<ByteSize>),
+    /// Bytes of records that it may read in a second; as for everybody when `None`.
+    ReadRate(Option<ByteSize>),
+    /// Requests that it may make in a second; as for everybody when `None`.
+    RequestRate(Option<NonZeroU32>),
 }
 
 impl std::fmt::Debug for UserChange {
@@ -91,6 +101,12 @@ impl std::fmt::Debug for UserChange {
 }
 
 impl UserChange {
+    /// Whether it is about how much the user may move.
+    pub(crate) fn is_rate(&self) -> bool {
+        use UserChange::{ReadRate, RequestRate, WriteRate};
+        matches!(self, WriteRate(_) | ReadRate(_) | RequestRate(_))
+    }
+
     /// What the audit log calls it. It holds nothing of a password.
     pub(crate) fn class(&self) -> &'static str {
         match self {
@@ -104,6 +120,12 @@ impl UserChange {
             UserChange::NoCertificate(_) => "certificate removed",
             UserChange::CurveKey(_) => "curve key added",
             UserChange::NoCurveKey(_) => "curve key removed",
+            UserChange::WriteRate(Some(_)) => "write rate set",
+            UserChange::WriteRate(None) => "write rate removed",
+            UserChange::ReadRate(Some(_)) => "read rate set",
+            UserChange::ReadRate(None) => "read rate removed",
+            UserChange::RequestRate(Some(_)) => "request rate set",
+            UserChange::RequestRate(None) => "request rate removed",
         }
     }
 }

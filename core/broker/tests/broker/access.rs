@@ -1,5 +1,6 @@
 //! Who may come in, and what they may do.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -310,7 +311,6 @@ async fn logins_refusals_and_changes_are_written_down_without_secrets() {
 }
 
 #[tokio::test]
-#[tokio::test]
 async fn what_is_shown_with_every_request_is_one_login_an_hour() {
     let (node, clock) = Node::start_at(Timestamp::from_ms(0), asking()).await;
     let broker = &node.broker;
@@ -365,6 +365,7 @@ async fn a_certificate_or_a_key_is_one_users_only() {
     assert!(!broker.holds(&login));
 }
 
+#[tokio::test]
 async fn one_who_moves_more_than_the_rate_waits_and_nobody_else_does() {
     let authentication = AuthenticationConfig {
         required: true,
@@ -395,6 +396,75 @@ async fn one_who_moves_more_than_the_rate_waits_and_nobody_else_does() {
     broker.append(&self::node(), &topic, partition(0), batch(&[&large])).await.unwrap();
     let small = batch(&["1"]);
     broker.append(&Principal::user("bob"), &topic, partition(0), small).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_users_own_rate_goes_before_everybodys() {
+    let authentication = AuthenticationConfig {
+        required: true,
+        write_rate: Some(ByteSize(100)),
+        ..AuthenticationConfig::default()
+    };
+    let config = BrokerConfig { authentication, ..quick() };
+    let (node, _clock) = Node::start_at(Timestamp::from_ms(0), config).await;
+    let broker = &node.broker;
+    let topic = create(broker, "t").await;
+    add_user(broker, "alice", vec![UserChange::WriteRate(Some(ByteSize(1_000_000)))]).await;
+    allow(broker, Operation::Write, ResourceKind::Topic, "t").await;
+    let large = "x".repeat(1500);
+    broker.append(&alice(), &topic, partition(0), batch(&[&large])).await.unwrap();
+    let (default, users) = broker.user_rates(&self::node()).unwrap();
+    assert_eq!(default.write, Some(ByteSize(100)));
+    assert_eq!(users[0].1.write, Some(ByteSize(1_000_000)));
+    broker.alter_user(&self::node(), "alice", vec![UserChange::WriteRate(None)]).await.unwrap();
+    let soon = Duration::from_millis(100);
+    let alice = alice();
+    let write = broker.append(&alice, &topic, partition(0), batch(&[&large]));
+    assert!(tokio::time::timeout(soon, write).await.is_err(), "it has everybody's rate again");
+}
+
+#[tokio::test]
+async fn who_may_alter_the_clusters_settings_may_change_rates_and_nothing_else() {
+    let node = with_alice().await;
+    let broker = &node.broker;
+    add_user(broker, "bob", Vec::new()).await;
+    let rate = || vec![UserChange::ReadRate(Some(ByteSize(1)))];
+    for user in ["alice", "bob"] {
+        let denied = broker.alter_user(&alice(), user, rate()).await;
+        assert!(matches!(denied, Err(AccessError::Denied(_))), "{denied:?}");
+    }
+    assert!(matches!(broker.user_rates(&alice()), Err(AccessError::Denied(_))));
+    allow(broker, Operation::AlterConfigs, ResourceKind::Cluster, "*").await;
+    broker.alter_user(&alice(), "bob", rate()).await.unwrap();
+    assert_eq!(broker.user_rates(&alice()).unwrap().1.len(), 2);
+    let more = [rate(), vec![UserChange::Disabled(true)]].concat();
+    let denied = broker.alter_user(&alice(), "bob", more).await;
+    assert!(matches!(denied, Err(AccessError::Denied(_))), "{denied:?}");
+    let unknown = broker.alter_user(&self::node(), "nobody", rate()).await;
+    assert!(matches!(unknown, Err(AccessError::UnknownUser(_))), "{unknown:?}");
+}
+
+#[tokio::test]
+async fn one_who_asks_more_than_the_rate_waits_and_nobody_else_does() {
+    let (node, clock) = Node::start_at(Timestamp::from_ms(0), asking()).await;
+    let broker = &node.broker;
+    for name in ["alice", "bob"] {
+        add_user(broker, name, Vec::new()).await;
+    }
+    let ask = |count: usize, who: &Principal| {
+        (0..count).map(|_| broker.request_wait(who)).max().unwrap_or_default()
+    };
+    assert_eq!(ask(1000, &alice()), Duration::ZERO, "there is no limit");
+    let rate = vec![UserChange::RequestRate(NonZeroU32::new(10))];
+    broker.alter_user(&self::node(), "alice", rate).await.unwrap();
+    assert_eq!(ask(10, &alice()), Duration::ZERO, "a second's worth");
+    assert_eq!(ask(1, &alice()), Duration::from_millis(100));
+    assert_eq!(ask(1, &alice()), Duration::from_millis(200));
+    for other in [Principal::user("bob"), self::node(), Principal::anonymous()] {
+        assert_eq!(ask(1000, &other), Duration::ZERO, "{other}");
+    }
+    clock.advance(Duration::from_secs(2));
+    assert_eq!(ask(10, &alice()), Duration::ZERO, "it has waited");
 }
 
 #[tokio::test]

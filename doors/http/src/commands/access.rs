@@ -1,6 +1,7 @@
 //! Users, tokens and rules: list, make, change, delete.
 
 use std::collections::BTreeSet;
+use std::num::{NonZeroU32, NonZeroU64};
 
 use axum::Json;
 use axum::body::Body;
@@ -10,7 +11,7 @@ use posthouse_access::{
     TokenId, User, UserName,
 };
 use posthouse_broker::{NewToken, UserChange};
-use posthouse_types::Timestamp;
+use posthouse_types::{ByteSize, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -33,6 +34,12 @@ pub(crate) struct UserBody {
     certificates: BTreeSet<String>,
     /// Its CURVE public keys, in Z85.
     curve_keys: BTreeSet<String>,
+    /// Bytes of records that it may write in a second; `null` when it is as for everybody.
+    write_rate: Option<u64>,
+    /// Bytes of records that it may read in a second; `null` when it is as for everybody.
+    read_rate: Option<u64>,
+    /// Requests that it may make in a second; `null` when it is as for everybody.
+    request_rate: Option<u32>,
 }
 
 /// A user to be made, or what is to change of one; what is left out stays.
@@ -51,6 +58,18 @@ pub(crate) struct UserSettings {
     certificates: Option<BTreeSet<String>>,
     /// Its CURVE public keys, in Z85; all of them.
     curve_keys: Option<BTreeSet<String>>,
+    /// Bytes of records that it may write in a second, or `null` to have it as for everybody.
+    #[serde(default, deserialize_with = "super::queues::given")]
+    #[schema(value_type = Option<u64>, minimum = 1)]
+    write_rate: Option<Option<NonZeroU64>>,
+    /// Bytes of records that it may read in a second, or `null` to have it as for everybody.
+    #[serde(default, deserialize_with = "super::queues::given")]
+    #[schema(value_type = Option<u64>, minimum = 1)]
+    read_rate: Option<Option<NonZeroU64>>,
+    /// Requests that it may make in a second, or `null` to have it as for everybody.
+    #[serde(default, deserialize_with = "super::queues::given")]
+    #[schema(value_type = Option<u32>, minimum = 1)]
+    request_rate: Option<Option<NonZeroU32>>,
 }
 
 /// A user to be made.
@@ -279,6 +298,10 @@ impl UserSettings {
         let mut changes: Vec<_> = password.into_iter().collect();
         changes.extend(self.superuser.map(UserChange::Superuser));
         changes.extend(self.disabled.map(UserChange::Disabled));
+        let rate = |rate: Option<NonZeroU64>| rate.map(|rate| ByteSize(rate.get()));
+        changes.extend(self.write_rate.map(rate).map(UserChange::WriteRate));
+        changes.extend(self.read_rate.map(rate).map(UserChange::ReadRate));
+        changes.extend(self.request_rate.map(UserChange::RequestRate));
         if let Some(wanted) = self.certificates {
             let gone = before.certificates.difference(&wanted).cloned();
             changes.extend(gone.map(UserChange::NoCertificate));
@@ -296,7 +319,8 @@ impl UserSettings {
 impl From<User> for UserBody {
     fn from(user: User) -> UserBody {
         let passwords = user.verifiers.iter().map(|one| one.mechanism().name()).collect();
-        let User { name, superuser, disabled, certificates, curve_keys, .. } = user;
+        let User { name, superuser, disabled, certificates, curve_keys, rates, .. } = user;
+        let bytes = |rate: Option<ByteSize>| rate.map(|rate| rate.0);
         UserBody {
             name: name.to_string(),
             superuser,
@@ -304,6 +328,9 @@ impl From<User> for UserBody {
             passwords,
             certificates,
             curve_keys,
+            write_rate: bytes(rates.write),
+            read_rate: bytes(rates.read),
+            request_rate: rates.requests.map(NonZeroU32::get),
         }
     }
 }

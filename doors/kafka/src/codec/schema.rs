@@ -57,6 +57,7 @@ const I8: Kind = Fixed(1);
 const I16: Kind = Fixed(2);
 const I32: Kind = Fixed(4);
 const I64: Kind = Fixed(8);
+const F64: Kind = Fixed(8);
 const UUID: Kind = Fixed(16);
 const TEXTS: Kind = Values(&Text);
 const I32S: Kind = Values(&I32);
@@ -94,6 +95,8 @@ pub(super) fn request(api: Api) -> Option<&'static [Field]> {
         Api::DeleteGroups => DELETE_GROUPS,
         Api::IncrementalAlterConfigs => INCREMENTAL_ALTER_CONFIGS,
         Api::OffsetDelete => OFFSET_DELETE,
+        Api::DescribeClientQuotas => DESCRIBE_CLIENT_QUOTAS,
+        Api::AlterClientQuotas => ALTER_CLIENT_QUOTAS,
         Api::DescribeUserScramCredentials => DESCRIBE_USER_SCRAM_CREDENTIALS,
         Api::AlterUserScramCredentials => ALTER_USER_SCRAM_CREDENTIALS,
         Api::DescribeCluster => DESCRIBE_CLUSTER,
@@ -258,6 +261,17 @@ const CREATE_ACLS: &[Field] = &[always(Structs(ACL_FILTER))];
 const DELETE_ACLS: &[Field] = &[always(Structs(ACL_FILTER))];
 
 const DESCRIBE_USER_SCRAM_CREDENTIALS: &[Field] = &[always(Structs(&[always(Text)]))];
+
+const DESCRIBE_CLIENT_QUOTAS: &[Field] =
+    &[always(Structs(&[always(Text), always(I8), always(Text)])), always(BOOL)];
+
+const ALTER_CLIENT_QUOTAS: &[Field] = &[
+    always(Structs(&[
+        always(Structs(&[always(Text), always(Text)])),
+        always(Structs(&[always(Text), always(F64), always(BOOL)])),
+    ])),
+    always(BOOL),
+];
 
 const ALTER_USER_SCRAM_CREDENTIALS: &[Field] = &[
     always(Structs(&[always(Text), always(I8)])),

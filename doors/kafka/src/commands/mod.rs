@@ -3,6 +3,7 @@
 //! Owns the choice of the command. A command decides nothing that the broker could decide.
 
 mod acls;
+mod alter_client_quotas;
 mod alter_configs;
 mod alter_user_scram_credentials;
 mod api_versions;
@@ -14,6 +15,7 @@ mod delete_groups;
 mod delete_records;
 mod delete_topics;
 mod describe_acls;
+mod describe_client_quotas;
 mod describe_cluster;
 mod describe_configs;
 mod describe_groups;
@@ -130,6 +132,8 @@ pub(crate) fn begin(call: Call, incoming: Incoming) -> Running {
         Api::DeleteGroups => run(call, request, delete_groups::handle),
         Api::IncrementalAlterConfigs => run(call, request, incremental_alter_configs::handle),
         Api::OffsetDelete => run(call, request, offset_delete::handle),
+        Api::DescribeClientQuotas => run(call, request, describe_client_quotas::handle),
+        Api::AlterClientQuotas => run(call, request, alter_client_quotas::handle),
         Api::DescribeUserScramCredentials => {
             run(call, request, describe_user_scram_credentials::handle)
         }

@@ -97,6 +97,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
         self.wire
     }
 
+    /// Waits where the user asks more than it may; a node that stops waits for nobody.
+    async fn keep_to_rate(&mut self, shutdown: &CancellationToken) {
+        let wait = self.door.engine.broker().request_wait(self.query.principal());
+        if !wait.is_zero() {
+            let _stopping = tokio::time::timeout(wait, shutdown.cancelled()).await;
+        }
+    }
+
     async fn answer_all(
         &mut self,
         shutdown: &CancellationToken,
@@ -119,7 +127,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
                     continue;
                 }
                 _ if self.is_skipping => continue,
-                message => self.answer(message).await,
+                message => {
+                    if matches!(message, Frontend::Query(_) | Frontend::Execute { .. }) {
+                        self.keep_to_rate(shutdown).await;
+                    }
+                    self.answer(message).await
+                }
             };
             match answered {
                 Ok(()) => {}

@@ -307,6 +307,23 @@ fn the_walk_agrees_with_the_crate_on_requests_about_access() {
             .with_users(Some(vec![user.with_name(text("alice"))]))
     });
     check_all(|_| {
+        use describe_client_quotas_request::ComponentData;
+        let alice =
+            ComponentData::default().with_entity_type(text("user")).with_match(Some(text("alice")));
+        let all = ComponentData::default().with_entity_type(text("user")).with_match_type(2);
+        DescribeClientQuotasRequest::default().with_components(vec![alice, all])
+    });
+    check_all(|_| {
+        use alter_client_quotas_request::*;
+        let alice = EntityData::default()
+            .with_entity_type(text("user"))
+            .with_entity_name(Some(text("alice")));
+        let others = EntityData::default().with_entity_type(text("user"));
+        let op = OpData::default().with_key(text("producer_byte_rate")).with_value(1024.0);
+        let entry = EntryData::default().with_entity(vec![alice, others]).with_ops(vec![op]);
+        AlterClientQuotasRequest::default().with_entries(vec![entry])
+    });
+    check_all(|_| {
         use alter_user_scram_credentials_request::*;
         let deletion = ScramCredentialDeletion::default().with_name(text("bob"));
         let upsertion = ScramCredentialUpsertion::default()
