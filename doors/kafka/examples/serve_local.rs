@@ -24,7 +24,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let listener = Listener::bind("kafka", address).await?;
     println!("{}", listener.local_address());
     let shutdown = CancellationToken::new();
-    let door = serve(listener, Arc::clone(&broker), KafkaConfig::default(), shutdown.clone());
+    let door = serve(listener, Arc::clone(&broker), None, KafkaConfig::default(), shutdown.clone());
     let interrupted = async {
         let received = tokio::signal::ctrl_c().await;
         shutdown.cancel();

@@ -12,7 +12,8 @@ use crate::{Advertised, Jwks, KafkaConfig};
 
 /// Serves Kafka clients until `shutdown`, then lets what has begun finish.
 ///
-/// `oauth` is what [`Jwks::load`] made of the settings. Clients of an address that nothing is advertised for are told to connect to that address.
+/// `oauth` is what [`Jwks::load`] made of the settings. Clients of an address that nothing is
+/// advertised for are told to connect to that address.
 pub async fn serve(
     listener: Listener,
     broker: Arc<Broker>,

@@ -53,7 +53,8 @@ impl Door {
         let listener = Listener::bind("kafka", "127.0.0.1:0".parse().unwrap()).await.unwrap();
         let address = listener.local_address();
         let shutdown = CancellationToken::new();
-        let served = tokio::spawn(serve(listener, Arc::clone(&broker), config, shutdown.clone()));
+        let served =
+            tokio::spawn(serve(listener, Arc::clone(&broker), None, config, shutdown.clone()));
         Door { address, broker, shutdown, served }
     }
 
