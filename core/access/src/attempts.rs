@@ -9,8 +9,9 @@
 //! # Invariants
 //! - What is remembered is bounded; the one whose last failure is longest ago is forgotten first.
 //! - A success forgets the failures of its address in its user's name only.
-//! - One user's name, tried for ever, counts no more than a few failures against an address: only
-//!   trying many names does.
+//! - One user's name, tried for ever, counts no more than a few failures against an address in each
+//!   window: only trying many names does. So those behind a proxy who mistype now and then add up to
+//!   nothing, however long the node runs.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -30,7 +31,8 @@ pub struct AttemptsConfig {
     /// Most that an answer waits for failures that may be another's: of its user from elsewhere,
     /// and of its address in other names.
     pub shared_delay_max: Duration,
-    /// After so long without a failure, all is forgotten.
+    /// After so long without a failure, all is forgotten; what an address did in whosever names, so
+    /// long after the first of it.
     pub window: Duration,
     /// LIMIT: what is remembered.
     pub remembered_max: usize,
@@ -67,7 +69,18 @@ enum Culprit {
 #[derive(Clone, Copy, Debug)]
 struct Failures {
     count: u32,
+    first: Instant,
     last: Instant,
+}
+
+impl Failures {
+    /// Since when they are counted, as [`AttemptsConfig::window`] says.
+    fn since(&self, culprit: &Culprit) -> Instant {
+        match culprit {
+            Culprit::Guesser(..) | Culprit::User(_) => self.last,
+            Culprit::Address(_) => self.first,
+        }
+    }
 }
 
 impl Attempts {
@@ -109,9 +122,10 @@ impl Attempts {
             self.make_room(now);
         }
         let window = self.config.window;
-        let failures = self.failures.entry(culprit).or_insert(Failures { count: 0, last: now });
-        if now.saturating_duration_since(failures.last) > window {
-            failures.count = 0;
+        let none = Failures { count: 0, first: now, last: now };
+        let failures = self.failures.entry(culprit.clone()).or_insert(none);
+        if now.saturating_duration_since(failures.since(&culprit)) > window {
+            *failures = none;
         }
         failures.count = failures.count.saturating_add(1);
         failures.last = now;
@@ -119,7 +133,9 @@ impl Attempts {
     }
 
     fn count(&self, culprit: &Culprit, now: Instant) -> u32 {
-        let fresh = |one: &&Failures| now.saturating_duration_since(one.last) <= self.config.window;
+        let fresh = |one: &&Failures| {
+            now.saturating_duration_since(one.since(culprit)) <= self.config.window
+        };
         self.failures.get(culprit).filter(fresh).map_or(0, |one| one.count)
     }
 
