@@ -131,7 +131,7 @@ impl Random {
 
     /// Whose turn it is: the user that exists, or one that does not, whose name is as long.
     fn turn(&mut self, number: usize) -> (bool, String) {
-        let exists = self.next() % 2 == 0;
+        let exists = self.next().is_multiple_of(2);
         let number = if exists { 0 } else { number + 1 };
         (exists, format!("user-{number:06}"))
     }
