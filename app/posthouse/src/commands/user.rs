@@ -1,6 +1,5 @@
 //! `posthouse user`: who may log in.
 
-use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -103,15 +102,15 @@ struct AlterArgs {
 #[derive(Clone, Copy, Debug)]
 struct Rate(Option<u64>);
 
+const NO_RATE_OF_ZERO: &str =
+    "a rate is not 0; `posthouse user alter --disabled true` keeps a user out";
+
 fn rate(text: &str) -> Result<Rate, String> {
     if text == "none" {
         return Ok(Rate(None));
     }
     match text.parse::<ByteSize>() {
-        Ok(ByteSize(0)) => {
-            Err("a rate is not 0; `posthouse user alter --disabled true` keeps a user out"
-                .to_owned())
-        }
+        Ok(ByteSize(0)) => Err(NO_RATE_OF_ZERO.to_owned()),
         Ok(ByteSize(rate)) => Ok(Rate(Some(rate))),
         Err(error) => Err(error.to_string()),
     }
@@ -121,8 +120,13 @@ fn request_rate(text: &str) -> Result<Rate, String> {
     if text == "none" {
         return Ok(Rate(None));
     }
-    let rate = text.parse::<NonZeroU32>();
-    rate.map(|rate| Rate(Some(rate.get().into()))).map_err(|error| error.to_string())
+    match text.parse::<u32>() {
+        Ok(0) => Err(NO_RATE_OF_ZERO.to_owned()),
+        Ok(rate) => Ok(Rate(Some(rate.into()))),
+        Err(_) => {
+            Err(format!("requests in a second: a whole number from 1 to {}, or `none`", u32::MAX))
+        }
+    }
 }
 
 /// Does what was asked.

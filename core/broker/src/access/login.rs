@@ -110,10 +110,12 @@ impl Broker {
     ) -> Result<Login, LoginError> {
         let outcome = self.look_at(knock, credentials).await;
         let (gate, now) = (self.gate(), self.clock().now());
+        let claimed = claimed_name(credentials);
         if outcome.is_ok() && !gate.announced.lock().is_due(knock, credentials, now) {
+            gate.attempts.lock().succeeded(knock.address, &claimed);
             return outcome;
         }
-        self.settle_login(knock, &claimed_name(credentials), method(credentials), outcome)
+        self.settle_login(knock, &claimed, method(credentials), outcome)
     }
 
     async fn look_at(

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use posthouse_access::scram::ChannelBinding;
-use posthouse_access::{Effect, Grantee, Mechanism, NamePattern, OperationSet, Rule, RuleFilter};
-use posthouse_access::{ResourceKind, UserName};
+use posthouse_access::{
+    AttemptsConfig, Effect, Grantee, Mechanism, NamePattern, OperationSet, ResourceKind, Rule,
+    RuleFilter, UserName,
+};
 use posthouse_broker::{
     AUDIT_TOPIC, AccessError, AuthenticationConfig, Broker, BrokerConfig, Credentials, Knock,
     LiveMessage, LoginError, LookupError, NewToken, Operation, Pattern, PublishError, Resource,
@@ -335,6 +337,32 @@ async fn what_is_shown_with_every_request_is_one_login_an_hour() {
     assert_eq!(count("login", "192.0.2.1"), 2, "{records:?}");
     assert_eq!(count("login", "192.0.2.2"), 1, "{records:?}");
     assert_eq!(count("login-refused", "192.0.2.1"), 3, "{records:?}");
+}
+
+#[tokio::test]
+async fn what_is_shown_again_and_right_forgives_what_was_wrong_before() {
+    let hour = Duration::from_secs(60 * 60);
+    let attempts = AttemptsConfig {
+        free: 1,
+        delay_first: hour,
+        delay_max: hour,
+        shared_delay_max: Duration::ZERO,
+        ..AttemptsConfig::default()
+    };
+    let mut config = asking();
+    config.authentication.attempts = attempts;
+    let node = Node::start_with(config).await;
+    let broker = &node.broker;
+    add_user(broker, "alice", vec![UserChange::Password(b"pw".to_vec())]).await;
+    broker.log_in_by_request(KNOCK, password("alice", "pw")).await.unwrap();
+    for _ in 0..3 {
+        broker.log_in_by_request(KNOCK, password("alice", "wrong")).await.unwrap_err();
+        let right = broker.log_in_by_request(KNOCK, password("alice", "pw"));
+        tokio::time::timeout(Duration::from_secs(30), right)
+            .await
+            .expect("it does not wait an hour")
+            .unwrap();
+    }
 }
 
 #[tokio::test]

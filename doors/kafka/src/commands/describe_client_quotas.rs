@@ -55,8 +55,8 @@ fn describe(call: &Call, request: &DescribeClientQuotasRequest) -> Result<Vec<En
         call.broker().user_rates(&call.principal).map_err(|error| Refusal::from(&error))?;
     let named = users.iter().map(|(name, rates)| (Some(name.as_str()), *rates));
     let all = [(None, default)].into_iter().chain(named);
-    let shown = all.filter(|(name, rates)| *rates != UserRates::default() && filter.means(*name));
-    Ok(shown.map(|(name, rates)| entry(name, rates)).collect())
+    let meant = all.filter(|(name, _)| filter.means(*name));
+    Ok(meant.filter_map(|(name, rates)| entry(name, rates)).collect())
 }
 
 /// Which of the users' rates are meant. They have one component, the user.
@@ -118,7 +118,8 @@ fn wanted(component: &ComponentData) -> Result<Wanted<'_>, Refusal> {
     }
 }
 
-fn entry(name: Option<&str>, rates: UserRates) -> EntryData {
+/// What Kafka has a name for; `None` where that is nothing.
+fn entry(name: Option<&str>, rates: UserRates) -> Option<EntryData> {
     let entity = EntityData::default()
         .with_entity_type(StrBytes::from_static_str(USER))
         .with_entity_name(name.map(|name| StrBytes::from_string(name.to_owned())));
@@ -128,13 +129,15 @@ fn entry(name: Option<&str>, rates: UserRates) -> EntryData {
         Some(ValueData::default().with_key(StrBytes::from_static_str(key)).with_value(value))
     };
     let values = [value(WRITE_RATE, rates.write), value(READ_RATE, rates.read)];
-    EntryData::default()
-        .with_entity(vec![entity])
-        .with_values(values.into_iter().flatten().collect())
+    let values: Vec<ValueData> = values.into_iter().flatten().collect();
+    let is_any = !values.is_empty();
+    is_any.then(|| EntryData::default().with_entity(vec![entity]).with_values(values))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU32;
+
     use super::*;
 
     fn component(kind: &'static str, match_type: i8, name: Option<&'static str>) -> ComponentData {
@@ -168,6 +171,15 @@ mod tests {
             let both = vec![alice(), component(other, SPECIFIED, None)];
             assert_eq!(meant(both, false), [false; 3], "no rate has both");
         }
+    }
+
+    #[test]
+    fn who_has_no_rate_that_kafka_knows_is_not_listed() {
+        let rates = UserRates { requests: NonZeroU32::new(5), ..UserRates::default() };
+        assert_eq!(entry(Some("alice"), rates), None);
+        let rates = UserRates { read: Some(ByteSize(7)), ..rates };
+        let values = entry(Some("alice"), rates).unwrap().values;
+        assert_eq!(values.iter().map(|one| one.key.as_str()).collect::<Vec<_>>(), [READ_RATE]);
     }
 
     #[test]
