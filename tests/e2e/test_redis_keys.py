@@ -132,6 +132,41 @@ def test_a_blocked_client_gets_what_another_pushes(client, shared_node):
     assert client.blpop(["none"], timeout=0.1) is None
 
 
+def test_who_waits_is_served_between_two_commands_of_a_pipeline(client, shared_node):
+    got = []
+
+    def pop():
+        with connect(shared_node, db=7, decode_responses=True) as own:
+            got.append(own.blpop(["list"], timeout=WAIT)[1])
+
+    thread = threading.Thread(target=pop)
+    thread.start()
+    until(lambda: int(client.info("clients").get("blocked_clients", 0)) > 0)
+    with client.pipeline(transaction=False) as pipeline:
+        answers = pipeline.set("k", "v").rpush("list", "first").lpop("list").get("k").execute()
+    thread.join(WAIT)
+    assert (got, answers) == (["first"], [True, 1, None, "v"])
+
+
+def test_a_pipeline_of_every_kind_of_command_is_answered_in_order(client):
+    with client.pipeline(transaction=False) as pipeline:
+        for number in range(200):
+            pipeline.set("k", number).get("k").incr("n").delete("k").get("k").xlen("none")
+            pipeline.execute_command("MULTI")
+            pipeline.execute_command("GET", "n")
+            pipeline.execute_command("EXEC")
+            pipeline.hset("h", "f", number).lpop("h").hget("h", "f").exists("h", "n").ping()
+        answers = pipeline.execute(raise_on_error=False)
+    kinds = len(answers) // 200
+    for number in range(200):
+        answer = answers[number * kinds:(number + 1) * kinds]
+        assert str(answer[10]).startswith("WRONGTYPE"), answer
+        answer[10] = None
+        assert [str(one) for one in answer] == [
+            "True", str(number), str(number + 1), "1", "None", "0", "OK", "QUEUED", f"['{number + 1}']",
+            "1" if number == 0 else "0", "None", str(number), "2", "True"]
+
+
 def test_a_lock_is_held_by_one_and_released_by_its_owner(client):
     lock, other = client.lock("lock", timeout=WAIT), client.lock("lock", timeout=WAIT)
     assert lock.acquire(blocking=False) and not other.acquire(blocking=False)

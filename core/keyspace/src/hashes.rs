@@ -8,6 +8,7 @@ use crate::error::KeyError;
 use crate::glob::glob_matches;
 use crate::keys::{ScanFilter, Scanned, walk};
 use crate::number::{add_decimals, parse_float, parse_integer};
+use crate::value::answer_of;
 
 impl Database<'_> {
     /// Sets fields; says how many are new (`HSET`).
@@ -44,7 +45,7 @@ impl Database<'_> {
 
     /// A field's value (`HGET`).
     pub fn get_field(&mut self, key: &[u8], field: &[u8]) -> Result<Option<Bytes>, KeyError> {
-        Ok(self.hash(key)?.and_then(|hash| hash.fields.get(field)).cloned())
+        Ok(self.hash(key)?.and_then(|hash| hash.fields.get(field)).map(answer_of))
     }
 
     /// The values of fields (`HMGET`).

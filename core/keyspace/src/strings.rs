@@ -6,6 +6,7 @@ use crate::database::{Database, absolute_range};
 use crate::effect::Change;
 use crate::error::KeyError;
 use crate::number::{add_decimals, parse_float, parse_integer};
+use crate::value::answer_of;
 
 /// LIMIT: a string is no longer, as in Redis.
 pub const STRING_BYTES_MAX: usize = 512 * 1024 * 1024;
@@ -46,7 +47,7 @@ pub struct SetOutcome {
 impl Database<'_> {
     /// The string at a key (`GET`).
     pub fn get(&mut self, key: &[u8]) -> Result<Option<Bytes>, KeyError> {
-        Ok(self.string(key)?.cloned())
+        Ok(self.string(key)?.map(answer_of))
     }
 
     /// Sets a string, if the key is as it has to be (`SET`).

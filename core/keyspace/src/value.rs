@@ -66,6 +66,15 @@ pub(crate) enum Value {
     Stream(StreamTopic),
 }
 
+/// Bytes up to which an answer is a copy.
+const COPIED_BYTES_MAX: usize = 1024;
+
+/// What an answer says of a string. A short one is copied: sharing it would take a count beside it that
+/// stays, and that every reader has to fetch and to change.
+pub(crate) fn answer_of(string: &Bytes) -> Bytes {
+    if string.len() <= COPIED_BYTES_MAX { Bytes::copy_from_slice(string) } else { string.clone() }
+}
+
 impl Value {
     /// Its type.
     pub(crate) fn kind(&self) -> Kind {

@@ -317,17 +317,11 @@ impl Connection {
         self.recheck = Recheck::of(&self.server, entry, &request);
         let outcome = {
             let (server, client) = (&self.server, &mut self.client);
-            let mut call = Call {
-                server,
-                client,
-                held: None,
-                now: *now,
-                in_transaction: false,
-                in_script: false,
-            };
-            commands::dispatch(&mut call, entry, request)
+            let mut call = Call::new(server, client, *now);
+            let outcome = commands::dispatch(&mut call, entry, request);
+            *now = call.now;
+            outcome
         };
-        *now = self.server.broker.clock().now();
         self.running_index = entry.map(|entry| entry.index);
         self.proceed(outcome);
         true
@@ -429,14 +423,7 @@ impl Connection {
             Some(Running::Executing(execution)) => {
                 let (server, client) = (&self.server, &mut self.client);
                 let now = server.broker.clock().now();
-                let mut call = Call {
-                    server,
-                    client,
-                    held: None,
-                    now,
-                    in_transaction: true,
-                    in_script: false,
-                };
+                let mut call = Call { in_transaction: true, ..Call::new(server, client, now) };
                 execution.poll(&mut call, cx)
             }
             Some(Running::LoggingIn(login)) => login.poll(&self.server, &mut self.client, cx),
@@ -449,10 +436,7 @@ impl Connection {
                 let waiter = (&*server.keys, client.handle.id);
                 let refused = self.recheck.as_mut().and_then(|recheck| {
                     let now = server.broker.clock().now();
-                    let (in_transaction, in_script) = (false, false);
-                    let mut call =
-                        Call { server, client, held: None, now, in_transaction, in_script };
-                    recheck.poll(&mut call, cx)
+                    recheck.poll(&mut Call::new(server, client, now), cx)
                 });
                 poll_blocked(blocked, until.as_mut(), woken.or(refused), waiter, cx)
             }

@@ -47,7 +47,7 @@ enum Begun {
 impl Execution {
     /// A transaction of which nothing has been done.
     pub(crate) fn new(queued: Vec<Queued>, call: &Call<'_>) -> Execution {
-        let streams = queued.iter().any(|command| is_of_streams(command.spec));
+        let streams = queued.iter().any(|command| is_of_streams(command.entry.spec));
         let turn = if streams {
             Turn::Awaited(Arc::clone(&call.server.streams.turns).write_owned().boxed())
         } else {
@@ -82,10 +82,10 @@ impl Execution {
     /// Begins commands until one has to be waited for.
     fn begin_some(&mut self, call: &mut Call<'_>) {
         while let Some(next) = self.queued.front() {
-            if !self.may_begin(next.spec) {
+            if !self.may_begin(next.entry.spec) {
                 break;
             }
-            if is_of_streams(next.spec) {
+            if is_of_streams(next.entry.spec) {
                 self.let_go(call);
             }
             let Some(command) = self.queued.pop_front() else { break };
@@ -149,13 +149,13 @@ impl Execution {
 
 /// Runs a command, if it is still allowed.
 fn begin(call: &mut Call<'_>, command: &Queued) -> Outcome {
-    let Queued { spec, arguments } = command;
+    let Queued { entry, arguments } = command;
     if call.server.guarded
-        && let Err(refusal) = check(call, spec, arguments, Context::Transaction)
+        && let Err(refusal) = check(call, *entry, arguments, Context::Transaction)
     {
         return Outcome::Reply(refusal.at_exec().into());
     }
-    commands::run(call, spec, arguments)
+    commands::run(call, *entry, arguments)
 }
 
 /// Whether a command works on entries of streams, or may have to read them.

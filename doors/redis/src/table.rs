@@ -8,11 +8,12 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use foldhash::fast::FixedState;
 use futures::future::BoxFuture;
 use posthouse_keyspace::Database;
 use tokio::sync::oneshot;
 
-use crate::access::LoggingIn;
+use crate::access::{LoggingIn, Needs};
 use crate::client::Client;
 use crate::codec::Reply;
 use crate::commands;
@@ -119,7 +120,7 @@ pub(crate) enum Wait {
 
 /// A command of a transaction, checked and not yet run.
 pub(crate) struct Queued {
-    pub(crate) spec: &'static CommandSpec,
+    pub(crate) entry: Entry,
     pub(crate) arguments: Vec<Bytes>,
 }
 
@@ -131,7 +132,7 @@ pub(crate) struct Call<'a> {
     pub(crate) client: &'a mut Client,
     /// The keys, once they have been asked for; held until the command, or the transaction, is done.
     pub(crate) held: Option<KeysGuard<'a>>,
-    /// When the batch of requests that this is one of began to run.
+    /// When the command began; once it has run, when that was.
     pub(crate) now: Instant,
     /// `EXEC` is running it: it must not wait for other clients.
     pub(crate) in_transaction: bool,
@@ -140,6 +141,11 @@ pub(crate) struct Call<'a> {
 }
 
 impl<'a> Call<'a> {
+    /// Of one command on its own.
+    pub(crate) fn new(server: &'a Arc<Server>, client: &'a mut Client, now: Instant) -> Call<'a> {
+        Call { server, client, held: None, now, in_transaction: false, in_script: false }
+    }
+
     /// The keys, which are now this command's alone.
     pub(crate) fn keys(&mut self) -> &mut KeysGuard<'a> {
         let server = self.server;
@@ -215,14 +221,6 @@ impl Flags {
 }
 
 impl CommandSpec {
-    /// Whether it works on keys of types other than streams, and on nothing else.
-    pub(crate) fn is_of_keys_alone(&self) -> bool {
-        matches!(
-            self.group,
-            "string" | "bitmap" | "hash" | "list" | "set" | "sorted-set" | "hyperloglog"
-        )
-    }
-
     /// A command without keys and flags.
     pub(crate) const fn new(
         name: &'static str,
@@ -275,17 +273,21 @@ impl CommandSpec {
     }
 
     /// The indexes of the keys among `arguments`.
-    pub(crate) fn key_indexes(&self, arguments: &[Bytes]) -> Vec<usize> {
-        match self.keys {
-            Keys::None => Vec::new(),
-            Keys::Found(find) => find(arguments),
+    pub(crate) fn key_indexes(&self, arguments: &[Bytes]) -> impl Iterator<Item = usize> + use<> {
+        let (in_a_row, found) = match self.keys {
+            Keys::None => ((0..0).step_by(1), Vec::new()),
+            Keys::Found(find) => ((0..0).step_by(1), find(arguments)),
             Keys::Range { first, last, step } => {
-                let count = i32::try_from(arguments.len()).unwrap_or(i32::MAX);
-                let last = if last < 0 { count + last } else { last.min(count - 1) };
-                let indexes = (first..=last).step_by(usize::try_from(step).unwrap_or(1).max(1));
-                indexes.filter_map(|index| usize::try_from(index).ok()).collect()
+                let place = |number: i32| usize::try_from(number.unsigned_abs()).unwrap_or(1);
+                let count = arguments.len();
+                let end = match last {
+                    ..0 => (count + 1).saturating_sub(place(last)),
+                    _ => count.min(place(last) + 1),
+                };
+                ((place(first)..end).step_by(place(step).max(1)), Vec::new())
             }
-        }
+        };
+        in_a_row.chain(found)
     }
 }
 
@@ -294,11 +296,22 @@ impl CommandSpec {
 pub(crate) struct Entry {
     pub(crate) index: usize,
     pub(crate) spec: &'static CommandSpec,
+    pub(crate) needs: Needs,
+    /// It works on keys of types other than streams, and on nothing else.
+    pub(crate) is_of_keys_alone: bool,
 }
 
-static BY_NAME: LazyLock<HashMap<&'static [u8], Entry>> = LazyLock::new(|| {
+/// The groups of commands for each type of key but streams.
+const OF_KEYS_ALONE: &[&str] =
+    &["string", "bitmap", "hash", "list", "set", "sorted-set", "hyperloglog"];
+
+static BY_NAME: LazyLock<HashMap<&'static [u8], Entry, FixedState>> = LazyLock::new(|| {
     let all = FAMILIES.iter().flat_map(|family| family.iter()).enumerate();
-    all.map(|(index, spec)| (spec.name.as_bytes(), Entry { index, spec })).collect()
+    let entry = |(index, spec): (usize, &'static CommandSpec)| {
+        let is_of_keys_alone = OF_KEYS_ALONE.contains(&spec.group);
+        Entry { index, spec, needs: Needs::of(spec), is_of_keys_alone }
+    };
+    all.map(entry).map(|entry| (entry.spec.name.as_bytes(), entry)).collect()
 });
 
 /// LIMIT: no command's name is longer.
@@ -358,6 +371,26 @@ mod tests {
         assert_eq!(find(b"PiNg").unwrap().spec.name, "ping");
         assert!(find(b"nothing").is_none());
         assert!(find(&[b'x'; 1000]).is_none());
+    }
+
+    #[test]
+    fn keys_are_where_redis_says() {
+        for (text, expected) in [
+            ("ping", &[][..]),
+            ("get k", &[1]),
+            ("mget a b c", &[1, 2, 3]),
+            ("mset a 1 b 2", &[1, 3]),
+            ("blpop a b 0", &[1, 2]),
+            ("sinterstore to a b", &[1, 2, 3]),
+            ("object encoding k", &[2]),
+            ("rename a b", &[1, 2]),
+            ("zunionstore to 2 a b weights 1 2", &[1, 3, 4]),
+        ] {
+            let arguments: Vec<Bytes> =
+                text.split(' ').map(|word| Bytes::copy_from_slice(word.as_bytes())).collect();
+            let indexes = find(&arguments[0]).expect("a command").spec.key_indexes(&arguments);
+            assert_eq!(indexes.collect::<Vec<_>>(), expected, "{text}");
+        }
     }
 
     #[test]

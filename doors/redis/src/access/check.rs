@@ -5,13 +5,13 @@ use posthouse_broker::{Operation, Resource};
 use posthouse_keyspace::DatabaseIndex;
 use posthouse_types::TopicName;
 
-use super::needs::{KeyUse, cluster_need, key_uses};
+use super::needs::KeyUse;
 use super::{Context, Denial, Reason};
 use crate::codec::parse_integer;
 use crate::commands::{is, sort};
 use crate::errors::CommandError;
 use crate::streams::{topic_id, topic_name};
-use crate::table::{Call, CommandSpec};
+use crate::table::{Call, CommandSpec, Entry};
 
 /// Why a command is refused. Where it stands decides the words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,12 +37,12 @@ pub(crate) fn check_authenticated(call: &Call<'_>, spec: &CommandSpec) -> Result
 /// held when it runs; whoever does not run it gives them back.
 pub(crate) fn check(
     call: &mut Call<'_>,
-    spec: &CommandSpec,
+    entry: Entry,
     arguments: &[Bytes],
     context: Context,
 ) -> Result<(), Refusal> {
-    let held = call.held.is_some() || spec.is_of_keys_alone();
-    let refused = find_refusal(call, spec, arguments);
+    let held = call.held.is_some() || entry.is_of_keys_alone;
+    let refused = find_refusal(call, entry, arguments);
     if !held {
         call.let_go();
     }
@@ -105,24 +105,25 @@ fn full_name(spec: &CommandSpec, arguments: &[Bytes]) -> String {
 /// What stands against it, and what that is called.
 fn find_refusal(
     call: &mut Call<'_>,
-    spec: &CommandSpec,
+    entry: Entry,
     arguments: &[Bytes],
 ) -> Option<(Refusal, Bytes)> {
-    if let Some(operation) = cluster_need(spec, arguments)
+    let Entry { spec, needs, is_of_keys_alone, .. } = entry;
+    if let Some(operation) = needs.of_node(arguments)
         && !may(call, &[operation], Resource::Cluster)
     {
         return Some((Refusal::Command, full_name(spec, arguments).into()));
     }
-    if spec.group == "pubsub" {
+    if !is_of_keys_alone && spec.group == "pubsub" {
         // Their keys are channels, which the broker is asked for.
         return None;
     }
-    let (first, others) = key_uses(spec, arguments);
+    let (first, others) = needs.of_keys(spec, arguments);
     let own = call.client.db;
     let other = if spec.name == "copy" { copied_to(arguments).unwrap_or(own) } else { own };
-    let keys = spec.key_indexes(arguments);
+    let mut keys = spec.key_indexes(arguments);
     let mut uses = std::iter::once((first, own)).chain(std::iter::repeat((others, other)));
-    let refused = keys.into_iter().find(|index| {
+    let refused = keys.find(|index| {
         let (Some(key), Some((used, db))) = (arguments.get(*index), uses.next()) else {
             return false;
         };
@@ -131,7 +132,7 @@ fn find_refusal(
     if let Some(key) = refused.and_then(|index| arguments.get(index)) {
         return Some((Refusal::Key, key.clone()));
     }
-    if !matches!(spec.name, "sort" | "sort_ro") {
+    if is_of_keys_alone || !matches!(spec.name, "sort" | "sort_ro") {
         return None;
     }
     let mut keys = sort::looked_up(call, arguments).into_iter();
@@ -154,8 +155,10 @@ fn may_use(
     used: KeyUse,
 ) -> bool {
     let in_stream = spec.group == "stream";
+    // Asked before the keys are taken, which others wait for.
+    let as_key = !in_stream && shows(call, used.operations(), Resource::Key(key));
     let Some(topic) = topic_of(call, (db, key), in_stream) else {
-        return may(call, used.operations(), Resource::Key(key));
+        return as_key || may(call, used.operations(), Resource::Key(key));
     };
     let operations: &[Operation] = match used {
         // Whatever else writes to a key that is a stream replaces it, or gives it another name.
@@ -184,6 +187,12 @@ fn topic_of(
         // A key of another type.
         Err(_) => None,
     }
+}
+
+/// As [`may`], but nothing is written down.
+fn shows(call: &Call<'_>, operations: &[Operation], resource: Resource<'_>) -> bool {
+    let (broker, principal) = (&call.server.broker, call.client.identity.principal());
+    operations.iter().all(|operation| broker.shows(principal, *operation, resource))
 }
 
 fn may(call: &Call<'_>, operations: &[Operation], resource: Resource<'_>) -> bool {

@@ -26,5 +26,6 @@ pub(crate) use acl_log::{AclLog, Context, Denial, Reason};
 pub(crate) use asker::Asker;
 pub(crate) use check::{check, check_authenticated};
 pub(crate) use identity::{DEFAULT_USER, Identity, LoggingIn, Then, log_in, log_in_by_certificate};
+pub(crate) use needs::Needs;
 pub(crate) use recheck::Recheck;
 pub(crate) use visible::{sees_all_keys, shows_channel, shows_key, shows_message};

@@ -4,14 +4,11 @@
 //! `DELETE` need Write, neither needs no more than to know of the key). Commands about the node as a
 //! whole need the cluster. Channels are checked by the broker, which is asked for each of them.
 
-use std::collections::HashMap;
-use std::sync::LazyLock;
-
 use bytes::Bytes;
 use posthouse_access::Operation;
 
 use crate::commands::is;
-use crate::table::{self, CommandSpec, Flags};
+use crate::table::{CommandSpec, Flags};
 
 /// What a command does with a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,17 +86,43 @@ const DESCRIBE_ONLY: &[&str] = &[
 const READ_BY_GROUP: &[&str] =
     &["xack", "xautoclaim", "xclaim", "xgroup", "xpending", "xreadgroup"];
 
-/// What a command does with the first of its keys, and with the others.
-pub(crate) fn key_uses(spec: &CommandSpec, arguments: &[Bytes]) -> (KeyUse, KeyUse) {
-    static LISTED: LazyLock<HashMap<&str, (KeyUse, KeyUse)>> =
-        LazyLock::new(|| table::all().map(|spec| (spec.name, listed(spec))).collect());
-    if spec.name == "set" && arguments.iter().skip(3).any(|word| is(word, "get")) {
-        return (KeyUse::ReadWrite, KeyUse::ReadWrite);
-    }
-    LISTED.get(spec.name).copied().unwrap_or((KeyUse::ReadWrite, KeyUse::ReadWrite))
+/// What a command needs, as far as that does not depend on its arguments.
+#[derive(Clone, Copy)]
+pub(crate) struct Needs {
+    first_key: KeyUse,
+    other_keys: KeyUse,
+    of_node: Option<NodeNeed>,
 }
 
-/// The same, but for what its options change.
+/// What the arguments of a command that may be about the node as a whole need of it.
+type NodeNeed = fn(&[Bytes]) -> Option<Operation>;
+
+impl Needs {
+    /// As the tables here have it.
+    pub(crate) fn of(spec: &CommandSpec) -> Needs {
+        let (first_key, other_keys) = listed(spec);
+        Needs { first_key, other_keys, of_node: node_need(spec.name) }
+    }
+
+    /// What a command does with the first of its keys, and with the others.
+    pub(crate) fn of_keys(self, spec: &CommandSpec, arguments: &[Bytes]) -> (KeyUse, KeyUse) {
+        const SET_OPTIONS: usize = 3;
+        if arguments.len() > SET_OPTIONS
+            && spec.name == "set"
+            && arguments[SET_OPTIONS..].iter().any(|word| is(word, "get"))
+        {
+            return (KeyUse::ReadWrite, KeyUse::ReadWrite);
+        }
+        (self.first_key, self.other_keys)
+    }
+
+    /// What a command needs of the node as a whole, beside what it needs of keys.
+    pub(crate) fn of_node(self, arguments: &[Bytes]) -> Option<Operation> {
+        self.of_node.and_then(|need| need(arguments))
+    }
+}
+
+/// What a command does with the first of its keys, and with the others, but for what options change.
 fn listed(spec: &CommandSpec) -> (KeyUse, KeyUse) {
     use KeyUse::{Describe, Read, ReadWrite, Write};
     let name = spec.name;
@@ -118,33 +141,42 @@ fn listed(spec: &CommandSpec) -> (KeyUse, KeyUse) {
     }
 }
 
-/// What a command needs of the node as a whole, beside what it needs of keys.
-pub(crate) fn cluster_need(spec: &CommandSpec, arguments: &[Bytes]) -> Option<Operation> {
-    let sub =
-        |words: &[&str]| arguments.get(1).is_some_and(|own| words.iter().any(|word| is(own, word)));
-    let either = |shows: &[&str], changes: &[&str]| match () {
-        () if sub(changes) => Some(Operation::Alter),
-        () if sub(shows) => Some(Operation::Describe),
-        () => None,
-    };
-    match spec.name {
+fn node_need(name: &str) -> Option<NodeNeed> {
+    Some(match name {
         "bgrewriteaof" | "bgsave" | "debug" | "flushall" | "flushdb" | "pfselftest" | "save"
-        | "swapdb" => Some(Operation::Alter),
-        "info" => Some(Operation::Describe),
-        "acl" if arguments.len() > 3 || !sub(&["log"]) => {
-            either(&["getuser", "list", "users"], &["deluser", "setuser"])
-        }
-        "acl" if arguments.get(2).is_some_and(|word| is(word, "reset")) => Some(Operation::Alter),
-        "acl" => Some(Operation::Describe),
-        "client" => either(&["list"], &["kill", "pause", "unblock", "unpause"]),
-        "config" => either(&["get"], &["resetstat", "rewrite", "set"]),
-        "function" => either(&[], &["flush"]),
-        "latency" => either(&["doctor", "graph", "histogram", "history", "latest"], &["reset"]),
-        "memory" => either(&["doctor", "malloc-stats", "stats"], &["purge"]),
-        "script" => either(&[], &["flush", "kill"]),
-        "slowlog" => either(&["get", "len"], &["reset"]),
-        _ => None,
+        | "swapdb" => |_| Some(Operation::Alter),
+        "info" => |_| Some(Operation::Describe),
+        "acl" => acl_need,
+        "client" => |words| by_word(words, &["list"], &["kill", "pause", "unblock", "unpause"]),
+        "config" => |words| by_word(words, &["get"], &["resetstat", "rewrite", "set"]),
+        "function" => |words| by_word(words, &[], &["flush"]),
+        "latency" => |words| {
+            by_word(words, &["doctor", "graph", "histogram", "history", "latest"], &["reset"])
+        },
+        "memory" => |words| by_word(words, &["doctor", "malloc-stats", "stats"], &["purge"]),
+        "script" => |words| by_word(words, &[], &["flush", "kill"]),
+        "slowlog" => |words| by_word(words, &["get", "len"], &["reset"]),
+        _ => return None,
+    })
+}
+
+fn acl_need(arguments: &[Bytes]) -> Option<Operation> {
+    let is_log = arguments.len() <= 3 && arguments.get(1).is_some_and(|word| is(word, "log"));
+    if !is_log {
+        return by_word(arguments, &["getuser", "list", "users"], &["deluser", "setuser"]);
     }
+    let resets = arguments.get(2).is_some_and(|word| is(word, "reset"));
+    Some(if resets { Operation::Alter } else { Operation::Describe })
+}
+
+/// By the subcommand: one that shows something of the node, one that changes something, or neither.
+fn by_word(arguments: &[Bytes], shows: &[&str], changes: &[&str]) -> Option<Operation> {
+    let given = arguments.get(1)?;
+    let is_one = |words: &[&str]| words.iter().any(|word| is(given, word));
+    if is_one(changes) {
+        return Some(Operation::Alter);
+    }
+    is_one(shows).then_some(Operation::Describe)
 }
 
 #[cfg(test)]
@@ -152,10 +184,10 @@ mod tests {
     use super::*;
     use crate::table;
 
-    fn words(text: &str) -> (&'static CommandSpec, Vec<Bytes>) {
+    fn words(text: &str) -> (table::Entry, Vec<Bytes>) {
         let arguments: Vec<Bytes> =
             text.split(' ').map(|word| Bytes::copy_from_slice(word.as_bytes())).collect();
-        (table::find(&arguments[0]).expect("a command").spec, arguments)
+        (table::find(&arguments[0]).expect("a command"), arguments)
     }
 
     #[test]
@@ -177,8 +209,8 @@ mod tests {
             ("eval x 1 k", (ReadWrite, ReadWrite)),
             ("eval_ro x 1 k", (Read, Read)),
         ] {
-            let (spec, arguments) = words(text);
-            assert_eq!(key_uses(spec, &arguments), expected, "{text}");
+            let (entry, arguments) = words(text);
+            assert_eq!(entry.needs.of_keys(entry.spec, &arguments), expected, "{text}");
         }
     }
 
@@ -208,8 +240,8 @@ mod tests {
             ("memory usage k", None),
             ("get k", None),
         ] {
-            let (spec, arguments) = words(text);
-            assert_eq!(cluster_need(spec, &arguments), expected, "{text}");
+            let (entry, arguments) = words(text);
+            assert_eq!(entry.needs.of_node(&arguments), expected, "{text}");
         }
     }
 
@@ -220,7 +252,7 @@ mod tests {
             let arguments = [spec.name.into(), sub.into(), "x".into(), "y".into()];
             let some_subcommands = matches!(spec.name, "latency" | "memory" | "slowlog");
             let of_keys = !matches!(spec.keys, table::Keys::None);
-            let needs = cluster_need(spec, &arguments);
+            let needs = Needs::of(spec).of_node(&arguments);
             assert!(needs.is_some() || some_subcommands || of_keys, "{}", spec.name);
         }
     }

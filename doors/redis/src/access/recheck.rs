@@ -12,14 +12,14 @@ use tokio::time::{Instant, Sleep, sleep};
 use super::{Context, check};
 use crate::codec::Reply;
 use crate::server::Server;
-use crate::table::{Call, CommandSpec, Entry, Flags};
+use crate::table::{Call, Entry, Flags};
 
 /// How long a change may take to reach one who waits.
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// A command that may wait.
 pub(crate) struct Recheck {
-    spec: &'static CommandSpec,
+    entry: Entry,
     arguments: Vec<Bytes>,
     due: Pin<Box<Sleep>>,
 }
@@ -31,9 +31,9 @@ impl Recheck {
         entry: Option<Entry>,
         arguments: &[Bytes],
     ) -> Option<Recheck> {
-        let spec = entry.map(|entry| entry.spec).filter(|spec| spec.flags.has(Flags::BLOCKING))?;
+        let entry = entry.filter(|entry| entry.spec.flags.has(Flags::BLOCKING))?;
         server.guarded.then(|| Recheck {
-            spec,
+            entry,
             arguments: arguments.to_vec(),
             due: Box::pin(sleep(INTERVAL)),
         })
@@ -46,10 +46,10 @@ impl Recheck {
         cx: &mut task::Context<'_>,
     ) -> Option<Reply> {
         while self.due.as_mut().poll(cx).is_ready() {
-            let checked = check(call, self.spec, &self.arguments, Context::TopLevel);
+            let checked = check(call, self.entry, &self.arguments, Context::TopLevel);
             call.let_go();
             if let Err(refusal) = checked {
-                return Some(refusal.at_once(self.spec, &self.arguments).into());
+                return Some(refusal.at_once(self.entry.spec, &self.arguments).into());
             }
             self.due.as_mut().reset(Instant::now() + INTERVAL);
         }

@@ -84,9 +84,7 @@ impl Connected {
         let outcome = {
             let (server, client) = (&self.server, &mut self.client);
             let now = server.broker.clock().now();
-            let mut call =
-                Call { server, client, held: None, now, in_transaction: false, in_script: false };
-            dispatch(&mut call, entry, arguments)
+            dispatch(&mut Call::new(server, client, now), entry, arguments)
         };
         match outcome {
             Outcome::Reply(reply) => reply,

@@ -144,7 +144,7 @@ fn keys_of(request: &[Bytes]) -> Result<Reply, CommandError> {
     }
     let indexes = entry.spec.key_indexes(request);
     let keys: Vec<Reply> =
-        indexes.iter().filter_map(|index| Some(request.get(*index)?.clone().into())).collect();
+        indexes.filter_map(|index| Some(request.get(index)?.clone().into())).collect();
     if keys.is_empty() {
         return Err(CommandError::said("ERR Invalid arguments specified for command"));
     }

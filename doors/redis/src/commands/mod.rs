@@ -61,10 +61,7 @@ pub(crate) fn dispatch(
 ) -> Outcome {
     call.server.metrics.commands.increment(1);
     let checked = check(call, entry, &arguments);
-    let queues = |spec: &CommandSpec| {
-        call.client.transaction.is_some() && !spec.flags.has(Flags::NOT_QUEUED)
-    };
-    if checked.as_ref().map_or(true, |entry| queues(entry.spec)) {
+    if checked.is_err() || call.client.transaction.is_some() {
         call.let_go();
     }
     let entry = match checked {
@@ -84,7 +81,7 @@ pub(crate) fn dispatch(
     if let Some(transaction) = &mut call.client.transaction
         && !spec.flags.has(Flags::NOT_QUEUED)
     {
-        transaction.queued.push(Queued { spec, arguments });
+        transaction.queued.push(Queued { entry, arguments });
         let queued = i64::try_from(transaction.queued.len()).unwrap_or(i64::MAX);
         call.client.handle.describe(|shown| shown.queued = queued);
         return Outcome::Reply(Reply::Simple("QUEUED"));
@@ -93,12 +90,15 @@ pub(crate) fn dispatch(
         call.let_go();
         return Outcome::Reply(refused(call, Some(entry.index), CommandError::KeysFailed));
     }
-    let mut outcome = run(call, spec, &arguments);
+    let mut outcome = run(call, entry, &arguments);
     if let Outcome::Execute(queued) = outcome {
         outcome = execute(queued, call);
     }
     outcome = settle(call, outcome);
-    let took = call.server.broker.clock().now().saturating_duration_since(call.now);
+    let ended = call.server.broker.clock().now();
+    let took = ended.saturating_duration_since(call.now);
+    // The client's next command begins here.
+    call.now = ended;
     note(call, entry, &arguments, took);
     if let Outcome::Reply(Reply::Error(text)) = &outcome {
         call.server.metrics.errors.increment(1);
@@ -140,8 +140,9 @@ fn settle(call: &mut Call<'_>, outcome: Outcome) -> Outcome {
 }
 
 /// Runs a command that has been checked.
-pub(crate) fn run(call: &mut Call<'_>, spec: &CommandSpec, arguments: &[Bytes]) -> Outcome {
-    if let Some(outcome) = stream_keys::intercept(call, spec, arguments) {
+pub(crate) fn run(call: &mut Call<'_>, entry: Entry, arguments: &[Bytes]) -> Outcome {
+    let spec = entry.spec;
+    if let Some(outcome) = stream_keys::intercept(call, entry, arguments) {
         return outcome;
     }
     let outcome = run_handler(call, spec, arguments);
@@ -199,7 +200,7 @@ fn check(
     if call.server.guarded {
         let transaction = call.client.transaction.is_some();
         let context = if transaction { Access::Transaction } else { Access::TopLevel };
-        check_access(call, spec, arguments, context)
+        check_access(call, entry, arguments, context)
             .map_err(|refusal| refusal.at_once(spec, arguments))?;
     }
     if call.client.is_restricted() && !spec.flags.has(Flags::SUBSCRIBED) {

@@ -273,14 +273,14 @@ fn command(call: &mut Call<'_>, arguments: &[Bytes], only_reads: bool) -> Reply 
         return Reply::Error(text.to_owned());
     }
     if call.server.guarded
-        && let Err(refusal) = check_access(call, spec, arguments, Context::Script)
+        && let Err(refusal) = check_access(call, entry, arguments, Context::Script)
     {
         return refusal.in_script().into();
     }
     if spec.flags.has(Flags::WRITE) {
         call.server.running_script.note_write();
     }
-    match super::run(call, spec, arguments) {
+    match super::run(call, entry, arguments) {
         Outcome::Reply(reply) => reply,
         Outcome::Replies(replies) => Reply::Array(replies),
         Outcome::Blocked(blocked) => blocked.on_timeout,

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use crate::codec::Reply;
 use crate::commands::{run_handler, text};
 use crate::errors::CommandError;
-use crate::table::{Call, CommandSpec, Outcome};
+use crate::table::{Call, Entry, Outcome};
 
 /// Commands that would delete a topic, or let it expire, or give it another name.
 const WOULD_CHANGE: &[&str] = &[
@@ -28,21 +28,16 @@ const WOULD_CHANGE: &[&str] = &[
 ];
 
 /// Answers a command as far as other doors' topics are concerned; `None` when they are not.
-pub(super) fn intercept(
-    call: &mut Call<'_>,
-    spec: &CommandSpec,
-    arguments: &[Bytes],
-) -> Option<Outcome> {
-    let by_type = spec.is_of_keys_alone();
+pub(super) fn intercept(call: &mut Call<'_>, entry: Entry, arguments: &[Bytes]) -> Option<Outcome> {
+    let Entry { spec, is_of_keys_alone: by_type, .. } = entry;
     let changes = !by_type && WOULD_CHANGE.contains(&spec.name);
-    let asks = matches!(spec.name, "exists" | "touch" | "type");
+    let asks = !by_type && matches!(spec.name, "exists" | "touch" | "type");
     if !by_type && !changes && !asks {
         return None;
     }
     let indexes = spec.key_indexes(arguments);
-    let mut foreign = indexes
-        .into_iter()
-        .filter(|at| arguments.get(*at).is_some_and(|key| is_foreign(call, key)));
+    let mut foreign =
+        indexes.filter(|at| arguments.get(*at).is_some_and(|key| is_foreign(call, key)));
     let first = foreign.next()?;
     if changes {
         let name = text(&arguments[first]);
@@ -70,13 +65,9 @@ fn refuse(name: &str) -> Outcome {
 
 /// Whether a name is that of a topic, and no key's.
 fn is_foreign(call: &mut Call<'_>, key: &[u8]) -> bool {
-    let db = call.client.db;
-    if db.get() == 0 && !call.server.broker.has_topic(key) {
-        return false;
-    }
     if call.database().exists(key) {
         return false;
     }
-    let server = call.server;
+    let (server, db) = (call.server, call.client.db);
     server.foreign_topic(call.keys().keyspace(), db, key).is_some()
 }

@@ -55,7 +55,7 @@ fn exec(call: &mut Call<'_>, _: &[Bytes]) -> Result<Outcome, CommandError> {
         return Ok(Outcome::Reply(Reply::NullArray));
     }
     for command in &transaction.queued {
-        still_allowed(call, command.spec).map_err(|error| abort(call, &error))?;
+        still_allowed(call, command.entry.spec).map_err(|error| abort(call, &error))?;
     }
     Ok(Outcome::Execute(transaction.queued))
 }

@@ -29,13 +29,17 @@ pub(crate) type Settled = BoxFuture<'static, Result<(), DurabilityError>>;
 
 impl<'a> KeysGuard<'a> {
     pub(super) fn new(keys: &'a Keys) -> KeysGuard<'a> {
-        let inner = keys.inner();
-        KeysGuard { keys, inner, now: keys.clock.wall(), events: Vec::new() }
+        // The clock is read outside of the lock, unless that has to be waited for.
+        KeysGuard::try_new(keys).unwrap_or_else(|| {
+            let inner = keys.inner();
+            KeysGuard { keys, inner, now: keys.clock.wall(), events: Vec::new() }
+        })
     }
 
     pub(super) fn try_new(keys: &'a Keys) -> Option<KeysGuard<'a>> {
+        let now = keys.clock.wall();
         let inner = keys.inner.try_lock()?;
-        Some(KeysGuard { keys, inner, now: keys.clock.wall(), events: Vec::new() })
+        Some(KeysGuard { keys, inner, now, events: Vec::new() })
     }
 
     /// The moment at which everything happens while the keys are held.
@@ -115,11 +119,12 @@ impl<'a> KeysGuard<'a> {
         if settled { None } else { Some(keys.durable(until)) }
     }
 
-    fn tell_of_streams(&self) {
+    fn tell_of_streams(&mut self) {
         let bindings = self.inner.keyspace.stream_bindings();
-        if *self.keys.bindings.borrow() == bindings {
+        if self.inner.told_bindings == bindings {
             return;
         }
+        self.inner.told_bindings = bindings;
         self.keys.bindings.send_replace(bindings);
         if self.inner.keyspace.has_doomed_streams() {
             self.keys.doomed.notify_one();

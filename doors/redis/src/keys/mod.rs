@@ -107,6 +107,8 @@ pub(super) struct Inner {
     /// Somebody asked for a snapshot.
     snapshot_wanted: bool,
     waiters: HashMap<ClientId, Waiter>,
+    /// What [`Keys::bindings`] says.
+    told_bindings: u64,
 }
 
 /// A client that waits for a key.
@@ -129,6 +131,7 @@ impl Keys {
         let seed = clock.wall().as_ms().unsigned_abs();
         let mut keyspace = Keyspace::new(seed);
         let read = recovery::recover(log.as_ref(), &mut keyspace).await?;
+        let told_bindings = keyspace.stream_bindings();
         let inner = Inner {
             keyspace,
             pending: Vec::new(),
@@ -136,9 +139,10 @@ impl Keys {
             since_snapshot: read.bytes,
             snapshot_wanted: false,
             waiters: HashMap::new(),
+            told_bindings,
         };
         let memory = AtomicUsize::new(inner.keyspace.memory());
-        let bindings = watch::Sender::new(inner.keyspace.stream_bindings());
+        let bindings = watch::Sender::new(told_bindings);
         Ok(Arc::new(Keys {
             inner: Mutex::new(inner),
             log,
