@@ -1,6 +1,7 @@
 """Who may do what over HTTP, by curl-like requests, by the command line, and by a browser's session."""
 
 import base64
+import http.client
 import json
 import threading
 import time
@@ -303,3 +304,27 @@ def test_many_failures_slow_the_next_answer_down_and_keep_nobody_else_out(tmp_pa
     metrics = ask(node, "/metrics", headers=basic("admin", ADMIN_PASSWORD))[2]
     assert 'posthouse_broker_logins_delayed_total{door="http"}' in metrics
     assert node.stop() == 0, node.log()
+
+
+@pytest.mark.parametrize("path", ["/topics/orders/records", "/nothing-here"])
+def test_an_answer_that_comes_before_the_body_does_not_cost_the_connection(guarded, path):
+    connection = http.client.HTTPConnection(guarded.addresses["http"], timeout=30)
+    for _ in range(20):
+        connection.putrequest("POST", path)
+        connection.putheader("Content-Length", str(100_000))
+        connection.endheaders()
+        for _ in range(10):
+            connection.send(b"x" * 10_000)
+        answer = connection.getresponse()
+        assert (answer.status, json.loads(answer.read())["code"]) == (401, "unauthenticated")
+        assert connection.sock, "the connection is kept"
+    connection.close()
+
+
+def test_a_body_that_nobody_wants_is_not_read_for_ever(guarded):
+    connection = http.client.HTTPConnection(guarded.addresses["http"], timeout=30)
+    connection.putrequest("POST", "/topics/orders/records")
+    connection.putheader("Content-Length", str(1 << 30))
+    connection.endheaders()
+    connection.send(b"x")
+    assert connection.getresponse().status == 401

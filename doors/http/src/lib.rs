@@ -19,6 +19,7 @@ mod reader;
 mod routes;
 mod session;
 mod sinks;
+mod unread;
 mod webhooks;
 mod websocket;
 mod writer;

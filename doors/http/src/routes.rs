@@ -6,7 +6,7 @@ use std::time::Instant;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::{Json, Router};
 use posthouse_broker::{Broker, Login};
@@ -26,6 +26,7 @@ use crate::commands::{
 };
 use crate::errors::Problem;
 use crate::outlets::Outlets;
+use crate::unread::read_the_rest;
 use crate::{HttpConfig, metrics};
 
 /// What every request may need. Cheap to clone.
@@ -134,6 +135,7 @@ pub(crate) fn router(door: Door) -> Router {
         .fallback(no_such_route)
         .method_not_allowed_fallback(no_such_method)
         .layer(from_fn_with_state(door.clone(), guard))
+        .layer(from_fn(read_the_rest))
         .with_state(door)
 }
 
