@@ -183,6 +183,7 @@ def test_what_leads_out_of_the_directory_is_refused(node, files, topic):
     assert http("POST", "/sinks", {**good, "name": "other"})[1]["code"] == "file_taken"
     outside = files.parent / "outside"
     outside.mkdir()
+    files.mkdir(exist_ok=True)  # the sink does so when it starts
     (files / "link").symlink_to(outside)
     http.ok("POST", "/sinks", {**good, "name": "link", "file": "link/x.log"})
     eventually(lambda: http.ok("GET", "/sinks/link")["status"]["state"] == "failing")

@@ -58,7 +58,8 @@ def test_a_websocket_message_that_is_too_large_is_refused_in_pieces_too(shared_n
                 # 64 MiB where 16 are allowed: the node hangs up long before the end.
                 for number in range(64):
                     connection.sendall(raw.websocket_frame(0 if number else 2, piece, fin=False))
-    assert resident(shared_node) - before < 40 * MEBIBYTE
+    # The allocator gives back within seconds what one connection had.
+    eventually(lambda: resident(shared_node) - before < 40 * MEBIBYTE, "no more is held than one message may have")
 
 
 @pytest.mark.parametrize("door", ["redis", "http"])
