@@ -57,7 +57,7 @@ impl Default for QueryConfig {
     fn default() -> QueryConfig {
         QueryConfig {
             threads: std::thread::available_parallelism().map_or(1, usize::from),
-            niceness: 5,
+            niceness: 12,
             memory: ByteSize::mib(512),
             spill_directory: None,
             spill_bytes_max: ByteSize::gib(10),
