@@ -4,20 +4,14 @@ import os
 import random
 import socket
 import struct
-from pathlib import Path
 
 import pytest
 
 from clients import Record, confluent
+from clients.watch import resident
 
 MEBIBYTE = 1 << 20
 REST = [Record(b"k", b"still here")]
-
-
-def resident(node):
-    for line in Path(f"/proc/{node.process.pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) * 1024
 
 
 def send(address, payload, close_write=True):
