@@ -5,7 +5,7 @@
 //! is denied. Rules are indexed by whom and what they are about, so that a decision looks at none
 //! that cannot matter: it costs a few look-ups by hash, however many rules there are.
 
-use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use posthouse_types::Principal;
@@ -19,15 +19,17 @@ type HashMap<K, V> = std::collections::HashMap<K, V, RandomState>;
 /// All rules, indexed. Made anew whenever they change.
 #[derive(Debug, Default)]
 pub struct Permissions {
-    principals: HashMap<Box<str>, Standing>,
-    everybody: Grants,
+    named: HashMap<Box<str>, Arc<Standing>>,
+    /// Of everybody about whom nothing is said.
+    unnamed: Arc<Standing>,
 }
 
-/// How one principal stands.
+/// What one principal may do. Whoever asks often keeps it for as long as the rules stand.
 #[derive(Debug, Default)]
-struct Standing {
+pub struct Standing {
     rank: Rank,
     own: Grants,
+    everybody: Arc<Grants>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,76 +44,72 @@ enum Rank {
 impl Permissions {
     /// Indexes what is kept.
     pub fn of(access: &Access) -> Permissions {
-        let mut permissions = Permissions::default();
+        let mut named: HashMap<Box<str>, (Rank, Grants)> = HashMap::default();
+        let mut everybody = Grants::default();
         for user in access.users() {
             let rank = match (user.disabled, user.superuser) {
                 (true, _) => Rank::ShutOut,
                 (false, true) => Rank::Superuser,
                 (false, false) => continue,
             };
-            permissions.standing(user.name.principal().as_str()).rank = rank;
+            named.entry(user.name.principal().as_str().into()).or_default().0 = rank;
         }
         for rule in access.rules() {
-            let grants = if rule.grantee.is_everybody() {
-                &mut permissions.everybody
+            if rule.grantee.is_everybody() {
+                everybody.add(rule);
             } else {
-                &mut permissions.standing(rule.grantee.as_str()).own
-            };
-            grants.add(rule);
+                named.entry(rule.grantee.as_str().into()).or_default().1.add(rule);
+            }
         }
-        permissions
+        let everybody = Arc::new(everybody);
+        let standing = |(name, (rank, own))| {
+            let everybody = Arc::clone(&everybody);
+            (name, Arc::new(Standing { rank, own, everybody }))
+        };
+        let named = named.into_iter().map(standing).collect();
+        let unnamed = Standing { everybody, ..Standing::default() };
+        Permissions { named, unnamed: Arc::new(unnamed) }
     }
 
-    /// Whether it may.
-    pub fn allow(
-        &self,
-        principal: &Principal,
-        operation: Operation,
-        resource: Resource<'_>,
-    ) -> bool {
-        let standing = self.principals.get(principal.as_str());
-        match standing.map(|standing| standing.rank) {
-            Some(Rank::Superuser) => return true,
-            Some(Rank::ShutOut) => return false,
-            Some(Rank::Ordinary) | None => {}
+    /// What a principal may do.
+    pub fn standing(&self, principal: &Principal) -> &Arc<Standing> {
+        self.named.get(principal.as_str()).unwrap_or(&self.unnamed)
+    }
+}
+
+impl Standing {
+    /// Whether it may do so.
+    pub fn allows(&self, operation: Operation, resource: Resource<'_>) -> bool {
+        match self.rank {
+            Rank::Superuser => return true,
+            Rank::ShutOut => return false,
+            Rank::Ordinary => {}
         }
         let name = resource.name();
         let of = |grants: &Grants| match resource {
             Resource::Channels { prefix } => grants.of_all(ResourceKind::Channel, prefix),
             _ => grants.of(resource.kind(), &name),
         };
-        let own = standing.map(|standing| of(&standing.own)).unwrap_or_default();
-        let found = own.union(of(&self.everybody));
+        let found = of(&self.own).union(of(&self.everybody));
         !found.denied.contains(operation) && found.allowed.contains(operation)
     }
 
     /// Whether it may do so to anything of a kind, as far as no refusal stands against it: what
     /// Kafka asks before it makes a topic by itself, for instance.
-    pub fn allow_any(
-        &self,
-        principal: &Principal,
-        operation: Operation,
-        kind: ResourceKind,
-    ) -> bool {
-        let standing = self.principals.get(principal.as_str());
-        match standing.map(|standing| standing.rank) {
-            Some(Rank::Superuser) => return true,
-            Some(Rank::ShutOut) => return false,
-            Some(Rank::Ordinary) | None => {}
+    pub fn allows_any(&self, operation: Operation, kind: ResourceKind) -> bool {
+        match self.rank {
+            Rank::Superuser => return true,
+            Rank::ShutOut => return false,
+            Rank::Ordinary => {}
         }
-        let grants = standing.map(|standing| &standing.own).into_iter().chain([&self.everybody]);
-        grants.clone().any(|one| one.allows_any(kind, operation))
-            && !grants.clone().any(|one| one.of(kind, b"").denied.contains(operation))
+        let grants = [&self.own, &self.everybody];
+        grants.iter().any(|one| one.allows_any(kind, operation))
+            && !grants.iter().any(|one| one.of(kind, b"").denied.contains(operation))
     }
 
     /// Whether it may do everything.
-    pub fn is_superuser(&self, principal: &Principal) -> bool {
-        let standing = self.principals.get(principal.as_str());
-        standing.is_some_and(|standing| standing.rank == Rank::Superuser)
-    }
-
-    fn standing(&mut self, principal: &str) -> &mut Standing {
-        self.principals.entry(principal.into()).or_default()
+    pub fn is_superuser(&self) -> bool {
+        self.rank == Rank::Superuser
     }
 }
 
@@ -125,8 +123,8 @@ struct KindGrants {
     any: Masks,
     literal: HashMap<Box<[u8]>, Masks>,
     prefixed: HashMap<Box<[u8]>, Masks>,
-    /// How long the prefixes are: only those need be looked up.
-    prefix_sizes: BTreeSet<usize>,
+    /// How long the prefixes are, the shortest first: only those need be looked up.
+    prefix_sizes: Vec<usize>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -161,7 +159,9 @@ impl Grants {
             }
             NamePattern::Prefixed(prefix) => {
                 kind.prefixed.entry(prefix.as_slice().into()).or_default().add(rule);
-                kind.prefix_sizes.insert(prefix.len());
+                if let Err(place) = kind.prefix_sizes.binary_search(&prefix.len()) {
+                    kind.prefix_sizes.insert(place, prefix.len());
+                }
             }
         }
     }
@@ -195,9 +195,8 @@ impl Grants {
 impl KindGrants {
     /// What the prefixes of a name say.
     fn covering(&self, name: &[u8]) -> impl Iterator<Item = Masks> {
-        self.prefix_sizes
-            .range(..=name.len())
-            .filter_map(move |size| self.prefixed.get(&name[..*size]).copied())
+        let prefixes = self.prefix_sizes.iter().map_while(|size| name.get(..*size));
+        prefixes.filter_map(|prefix| self.prefixed.get(prefix).copied())
     }
 }
 
@@ -227,7 +226,9 @@ mod tests {
     }
 
     fn may(permissions: &Permissions, who: &str, operation: Operation, channel: &str) -> bool {
-        permissions.allow(&Principal::user(who), operation, Resource::Channel(channel.as_bytes()))
+        permissions
+            .standing(&Principal::user(who))
+            .allows(operation, Resource::Channel(channel.as_bytes()))
     }
 
     use Effect::{Allow, Deny};
@@ -244,7 +245,7 @@ mod tests {
         assert!(!may(&some, "alice", Read, "newspaper"));
         assert!(!may(&some, "bob", Read, "news"));
         let topic = posthouse_types::TopicName::new("news").unwrap();
-        assert!(!some.allow(&Principal::user("alice"), Read, Resource::Topic(&topic)));
+        assert!(!some.standing(&Principal::user("alice")).allows(Read, Resource::Topic(&topic)));
     }
 
     #[test]
@@ -289,7 +290,7 @@ mod tests {
         ]);
         let all = |who: &str, prefix: &str| {
             let resource = Resource::Channels { prefix: prefix.as_bytes() };
-            some.allow(&Principal::user(who), Read, resource)
+            some.standing(&Principal::user(who)).allows(Read, resource)
         };
         assert!(all("alice", "news."));
         assert!(all("alice", "news.s"));
@@ -339,7 +340,7 @@ mod tests {
         ) {
             let permissions = permissions(&rules);
             let all = Resource::Channels { prefix: prefix.as_bytes() };
-            if permissions.allow(&Principal::user("a"), operation, all) {
+            if permissions.standing(&Principal::user("a")).allows(operation, all) {
                 prop_assert!(may(&permissions, "a", operation, &(prefix + &rest)));
             }
         }

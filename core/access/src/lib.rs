@@ -27,7 +27,7 @@ mod token;
 mod users;
 
 pub use attempts::{Attempts, AttemptsConfig};
-pub use decision::Permissions;
+pub use decision::{Permissions, Standing};
 pub use names::{NAME_BYTES_MAX, UserName, UserNameError};
 pub use operation::{Operation, OperationSet};
 pub use password::{

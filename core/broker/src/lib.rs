@@ -33,7 +33,7 @@ mod topics;
 
 pub use access::{
     AUDIT_TOPIC, AccessError, AuthenticationConfig, Credentials, Knock, Login, LoginError,
-    LoginWatch, NewToken, ScramLogin, UserChange,
+    LoginWatch, NewToken, Pass, ScramLogin, UserChange,
 };
 pub use authorize::{Operation, Resource, ResourceKind};
 pub use broker::{Broker, Identity};

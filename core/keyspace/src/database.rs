@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 
-use crate::dict::Dict;
 use crate::effect::Change;
 use crate::error::KeyError;
 use crate::keyspace::{DatabaseIndex, Keyspace};
+use crate::recalling::Recalling;
 use crate::table::Entry;
 use crate::value::{Hash, List, Set, SortedSet, Value};
 
@@ -30,7 +30,7 @@ impl Database<'_> {
     }
 
     /// The keys as they are; some may have expired.
-    pub(crate) fn keys(&self) -> &Dict<Entry> {
+    pub(crate) fn keys(&self) -> &Recalling<Entry> {
         &self.keyspace.table(self.index).keys
     }
 

@@ -55,11 +55,6 @@ impl<V> Dict<V> {
         self.find(hash(key), key).map(|at| &self.slots[at].value)
     }
 
-    /// The value at a key, to change.
-    pub(crate) fn get_mut(&mut self, key: &[u8]) -> Option<&mut V> {
-        self.find(hash(key), key).map(|at| &mut self.slots[at].value)
-    }
-
     /// The key as it is stored, and its value.
     pub(crate) fn get_key_value(&self, key: &[u8]) -> Option<(&Bytes, &V)> {
         self.find(hash(key), key).map(|at| (&self.slots[at].key, &self.slots[at].value))
@@ -73,6 +68,16 @@ impl<V> Dict<V> {
     /// The entry at a position below `len`; positions change when entries are removed.
     pub(crate) fn at(&self, position: usize) -> Option<(&Bytes, &V)> {
         self.slots.get(position).map(|slot| (&slot.key, &slot.value))
+    }
+
+    /// The value at a position below `len`, to change.
+    pub(crate) fn at_mut(&mut self, position: usize) -> Option<&mut V> {
+        self.slots.get_mut(position).map(|slot| &mut slot.value)
+    }
+
+    /// Where a key lies.
+    pub(crate) fn position(&self, key: &[u8]) -> Option<usize> {
+        self.find(hash(key), key)
     }
 
     /// All entries, in no particular order.

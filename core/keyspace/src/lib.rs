@@ -32,6 +32,7 @@ mod lists;
 mod notices;
 mod number;
 mod random;
+mod recalling;
 mod score_tree;
 mod sets;
 mod snapshot;

@@ -9,8 +9,8 @@ use std::collections::BTreeSet;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::dict::Dict;
 use crate::effect::{Change, End};
+use crate::recalling::Recalling;
 use crate::value::{Hash, List, Set, SortedSet, Value};
 
 /// What a key takes beside its name and value: the entry, and the name's own buffer.
@@ -33,7 +33,7 @@ impl Entry {
 /// The keys of one database.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Table {
-    pub(crate) keys: Dict<Entry>,
+    pub(crate) keys: Recalling<Entry>,
     pub(crate) expiries: BTreeSet<(i64, Bytes)>,
     pub(crate) memory: usize,
 }

@@ -138,12 +138,23 @@ pub(crate) struct Call<'a> {
     pub(crate) in_transaction: bool,
     /// A script is running it.
     pub(crate) in_script: bool,
+    /// Of the command that was checked last it is known, since the keys are held, that none of its
+    /// keys is another door's topic.
+    pub(crate) knows_no_topic: bool,
 }
 
 impl<'a> Call<'a> {
     /// Of one command on its own.
     pub(crate) fn new(server: &'a Arc<Server>, client: &'a mut Client, now: Instant) -> Call<'a> {
-        Call { server, client, held: None, now, in_transaction: false, in_script: false }
+        Call {
+            server,
+            client,
+            held: None,
+            now,
+            in_transaction: false,
+            in_script: false,
+            knows_no_topic: false,
+        }
     }
 
     /// The keys, which are now this command's alone.

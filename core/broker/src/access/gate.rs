@@ -1,11 +1,13 @@
 //! What every call is asked, and every login.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use posthouse_access::{Access, Attempts, Operation, Permissions, Resource, ResourceKind};
+use posthouse_access::{
+    Access, Attempts, Operation, Permissions, Resource, ResourceKind, Standing,
+};
 use posthouse_types::Principal;
 use tokio::sync::watch;
 
@@ -24,7 +26,8 @@ pub(crate) struct Gate {
     /// Held over a change until it is in force: changes show in order.
     changes: tokio::sync::Mutex<()>,
     /// Counts changes, for those who must look again after one.
-    revision: watch::Sender<u64>,
+    revision: AtomicU64,
+    changed: watch::Sender<()>,
     pub(super) attempts: Mutex<Attempts>,
     pub(super) proven: Mutex<Proven>,
     pub(super) announced: Mutex<Announced>,
@@ -59,7 +62,8 @@ impl Gate {
             attempts: Mutex::new(Attempts::new(config.attempts)),
             current: ArcSwap::new(current),
             changes: tokio::sync::Mutex::default(),
-            revision: watch::Sender::new(0),
+            revision: AtomicU64::new(0),
+            changed: watch::Sender::new(()),
             announced: Mutex::default(),
             proven: Mutex::default(),
             rates,
@@ -104,7 +108,7 @@ impl Gate {
         operation: Operation,
         kind: ResourceKind,
     ) -> Result<(), Denied> {
-        let may = || self.current.load().permissions.allow_any(principal, operation, kind);
+        let may = || self.standing(principal).allows_any(operation, kind);
         if !self.config.required || principal.is_node() || may() {
             return Ok(());
         }
@@ -112,9 +116,7 @@ impl Gate {
     }
 
     pub(crate) fn is_superuser(&self, principal: &Principal) -> bool {
-        !self.config.required
-            || principal.is_node()
-            || self.current.load().permissions.is_superuser(principal)
+        !self.config.required || principal.is_node() || self.standing(principal).is_superuser()
     }
 
     pub(super) fn rates(&self) -> &Rates {
@@ -145,13 +147,14 @@ impl Gate {
         &self.changes
     }
 
-    pub(super) fn watch(&self) -> watch::Receiver<u64> {
-        self.revision.subscribe()
+    /// Tells of every change.
+    pub(super) fn watch(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
     }
 
     /// Counts what was changed.
     pub(crate) fn revision(&self) -> u64 {
-        *self.revision.borrow()
+        self.revision.load(Ordering::Acquire)
     }
 
     /// Puts a change in force.
@@ -160,20 +163,32 @@ impl Gate {
         let counts_requests = current.own_rates.count_requests(&self.rates);
         self.current.store(current);
         self.counts_requests.store(counts_requests, Ordering::Relaxed);
-        self.revision.send_modify(|revision| *revision += 1);
+        self.revision.fetch_add(1, Ordering::Release);
+        self.changed.send_replace(());
+    }
+
+    /// What a principal may do, as things are.
+    pub(super) fn standing(&self, principal: &Principal) -> Arc<Standing> {
+        Arc::clone(self.current.load().permissions.standing(principal))
+    }
+
+    /// Whether one who stands so may do it.
+    pub(super) fn decides(
+        standing: &Standing,
+        operation: Operation,
+        resource: Resource<'_>,
+    ) -> bool {
+        match resource {
+            Resource::Topic(name) if is_internal_name(name) => standing.is_superuser(),
+            _ => standing.allows(operation, resource),
+        }
     }
 
     fn decide(&self, principal: &Principal, operation: Operation, resource: Resource<'_>) -> bool {
-        if principal.is_node() {
-            return true;
+        principal.is_node() || {
+            let current = self.current.load();
+            Gate::decides(current.permissions.standing(principal), operation, resource)
         }
-        let current = self.current.load();
-        if let Resource::Topic(name) = resource
-            && is_internal_name(name)
-        {
-            return current.permissions.is_superuser(principal);
-        }
-        current.permissions.allow(principal, operation, resource)
     }
 
     /// A refusal, written down.

@@ -264,7 +264,7 @@ impl Broker {
 /// Follows a login.
 pub struct LoginWatch {
     broker: Weak<Broker>,
-    changes: watch::Receiver<u64>,
+    changes: watch::Receiver<()>,
     login: Login,
     seat: Seat,
 }

@@ -11,8 +11,8 @@ use posthouse_access::{
 };
 use posthouse_broker::{
     AUDIT_TOPIC, AccessError, AuthenticationConfig, Broker, BrokerConfig, Credentials, Knock,
-    LiveMessage, LoginError, LookupError, NewToken, Operation, Pattern, PublishError, Resource,
-    SubscribeError, SubscribeFrom, SubscriberEnded, TopicRef, UserChange,
+    LiveMessage, LoginError, LookupError, NewToken, Operation, Pass, Pattern, PublishError,
+    Resource, SubscribeError, SubscribeFrom, SubscriberEnded, TopicRef, UserChange,
 };
 use posthouse_types::{ByteSize, Clock, Principal, SystemClock, Timestamp, TopicName};
 
@@ -108,6 +108,30 @@ async fn the_nodes_own_topics_are_for_superusers() {
     add_user(&node.broker, "root", vec![UserChange::Superuser(true)]).await;
     let shown = names(&node.broker, &Principal::user("root")).await;
     assert!(shown.contains(&"__posthouse_catalog".to_owned()), "{shown:?}");
+}
+
+#[tokio::test]
+async fn what_one_keeps_of_its_permissions_follows_every_change() {
+    let node = with_alice().await;
+    let broker = &node.broker;
+    let (mut pass, mut nodes) = (Pass::new(alice()), Pass::new(Principal::node()));
+    let mut may = |key: &[u8]| broker.shows_to(&mut pass, Operation::Read, Resource::Key(key));
+    assert!(!may(b"cart:1"));
+    allow(broker, Operation::Read, ResourceKind::Key, "cart:*").await;
+    assert!(may(b"cart:1"));
+    assert!(!may(b"stock:1"));
+    let barred = rule("alice", Operation::Read, ResourceKind::Key, "cart:9");
+    broker
+        .add_rules(&Principal::node(), vec![Rule { effect: Effect::Deny, ..barred }])
+        .await
+        .unwrap();
+    assert!(!may(b"cart:9"));
+    broker.delete_user(&Principal::node(), "alice").await.unwrap();
+    assert!(!may(b"cart:1"));
+    assert!(broker.shows_to(&mut nodes, Operation::Read, Resource::Key(b"cart:1")));
+    let own = TopicName::new(AUDIT_TOPIC).unwrap();
+    allow(broker, Operation::Read, ResourceKind::Topic, "*").await;
+    assert!(!broker.shows_to(&mut pass, Operation::Read, Resource::Topic(&own)));
 }
 
 #[tokio::test]

@@ -42,6 +42,7 @@ pub(crate) fn check(
     context: Context,
 ) -> Result<(), Refusal> {
     let held = call.held.is_some() || entry.is_of_keys_alone;
+    call.knows_no_topic = entry.is_of_keys_alone;
     let refused = find_refusal(call, entry, arguments);
     if !held {
         call.let_go();
@@ -160,6 +161,7 @@ fn may_use(
     let Some(topic) = topic_of(call, (db, key), in_stream) else {
         return as_key || may(call, used.operations(), Resource::Key(key));
     };
+    call.knows_no_topic = false;
     let operations: &[Operation] = match used {
         // Whatever else writes to a key that is a stream replaces it, or gives it another name.
         KeyUse::Write if !in_stream => &[Operation::Delete],
@@ -190,9 +192,9 @@ fn topic_of(
 }
 
 /// As [`may`], but nothing is written down.
-fn shows(call: &Call<'_>, operations: &[Operation], resource: Resource<'_>) -> bool {
-    let (broker, principal) = (&call.server.broker, call.client.identity.principal());
-    operations.iter().all(|operation| broker.shows(principal, *operation, resource))
+fn shows(call: &mut Call<'_>, operations: &[Operation], resource: Resource<'_>) -> bool {
+    let (broker, pass) = (&call.server.broker, call.client.identity.pass());
+    operations.iter().all(|operation| broker.shows_to(pass, *operation, resource))
 }
 
 fn may(call: &Call<'_>, operations: &[Operation], resource: Resource<'_>) -> bool {

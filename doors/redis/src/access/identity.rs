@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use posthouse_access::Token;
-use posthouse_broker::{Credentials, Knock, Login, LoginError};
+use posthouse_broker::{Credentials, Knock, Login, LoginError, Pass};
 use posthouse_types::Principal;
 
 use super::{Context as Place, Denial, Reason};
@@ -23,7 +23,7 @@ pub(crate) const DEFAULT_USER: &str = "default";
 
 /// Who a connection is.
 pub(crate) struct Identity {
-    principal: Principal,
+    pass: Pass,
     /// Ready when the login that it rests on has ended; `None` for one who has not logged in.
     ended: Option<BoxFuture<'static, ()>>,
     /// Whether its end has been asked for since it began.
@@ -32,14 +32,19 @@ pub(crate) struct Identity {
 
 impl Default for Identity {
     fn default() -> Identity {
-        Identity { principal: Principal::anonymous(), ended: None, is_watched: false }
+        Identity { pass: Pass::new(Principal::anonymous()), ended: None, is_watched: false }
     }
 }
 
 impl Identity {
     /// On whose behalf the broker is called.
     pub(crate) fn principal(&self) -> &Principal {
-        &self.principal
+        self.pass.principal()
+    }
+
+    /// What the broker is asked with at every command.
+    pub(crate) fn pass(&mut self) -> &mut Pass {
+        &mut self.pass
     }
 
     /// Whether it has logged in.
@@ -52,7 +57,7 @@ impl Identity {
         if !self.is_known() {
             return DEFAULT_USER;
         }
-        let name = self.principal.as_str();
+        let name = self.principal().as_str();
         name.strip_prefix("User:").unwrap_or(name)
     }
 
@@ -71,11 +76,11 @@ impl Identity {
     }
 
     fn is(&self, login: &Login) -> bool {
-        self.is_known() && self.principal == login.principal
+        self.is_known() && *self.principal() == login.principal
     }
 
     fn begin(&mut self, server: &Server, login: Login) {
-        self.principal = login.principal.clone();
+        self.pass = Pass::new(login.principal.clone());
         // Whoever logs in again has one connection still.
         (self.ended, self.is_watched) = (None, false);
         let mut watch = server.broker.watch_login(login);

@@ -29,6 +29,9 @@ const WOULD_CHANGE: &[&str] = &[
 
 /// Answers a command as far as other doors' topics are concerned; `None` when they are not.
 pub(super) fn intercept(call: &mut Call<'_>, entry: Entry, arguments: &[Bytes]) -> Option<Outcome> {
+    if std::mem::take(&mut call.knows_no_topic) {
+        return None;
+    }
     let Entry { spec, is_of_keys_alone: by_type, .. } = entry;
     let changes = !by_type && WOULD_CHANGE.contains(&spec.name);
     let asks = !by_type && matches!(spec.name, "exists" | "touch" | "type");
