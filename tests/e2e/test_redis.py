@@ -5,11 +5,13 @@ import socket
 import subprocess
 import threading
 import time
+from pathlib import Path
 
 import pytest
 import redis
 
 from clients import Record, confluent
+from clients.watch import eventually, own_node
 
 SECONDS = 30
 
@@ -248,6 +250,23 @@ def test_clients_are_listed_named_and_killed(client, shared_node):
     assert client.info("server")["redis_mode"] == "standalone"
     with pytest.raises(redis.ResponseError, match="unknown command 'NOSUCH'"):
         client.execute_command("NOSUCH", "a")
+
+
+def threads_named(node, name):
+    count = 0
+    for task in Path(f"/proc/{node.process.pid}/task").glob("*/comm"):
+        try:
+            count += task.read_text().strip() == name
+        except (FileNotFoundError, ProcessLookupError):
+            pass  # It has just ended.
+    return count
+
+
+def test_clients_have_as_many_threads_as_are_asked_for(tmp_path):
+    with own_node(tmp_path, "--set", "redis.threads=3") as node, redis.Redis(**node.redis) as client:
+        assert client.config_get("io-threads") == {"io-threads": "3"}
+        # What read the disk at the start ends after ten idle seconds.
+        eventually(lambda: threads_named(node, "redis") == 3, "there are three")
 
 
 def test_redis_cli_is_content(shared_node):

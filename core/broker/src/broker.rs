@@ -10,7 +10,6 @@ use posthouse_log::{Engine, Log};
 use posthouse_types::{Clock, NodeId, Principal};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::access::{Audit, Gate};
 use crate::catalog::{Catalog, CatalogCommand};
@@ -22,6 +21,7 @@ use crate::live::{Channels, Pairs, Services};
 use crate::producers::ProducerIds;
 use crate::queues::{self, QueueShard};
 use crate::state::StateLog;
+use crate::tasks::Tasks;
 use crate::topics::{
     CATALOG_PARTITION, OpenTopic, TopicTable, catalog_topic, internal_log_config, offsets_topic,
     queues_topic,
@@ -50,7 +50,7 @@ pub struct Broker {
     shards: Vec<Arc<Shard>>,
     queue_shards: Vec<Arc<QueueShard>>,
     stopping: CancellationToken,
-    tasks: TaskTracker,
+    tasks: Tasks,
 }
 
 /// Who this node is; made at the first start and kept in the data.
@@ -122,7 +122,7 @@ impl Broker {
             shards,
             queue_shards,
             stopping: CancellationToken::new(),
-            tasks: TaskTracker::new(),
+            tasks: Tasks::here(),
         });
         broker.open_topics().await?;
         broker.prepare_access().await?;
@@ -140,8 +140,7 @@ impl Broker {
     /// [`OpenBrokerError::Log`] when the engine could not close cleanly.
     pub async fn shutdown(&self) -> Result<(), OpenBrokerError> {
         self.stopping.cancel();
-        self.tasks.close();
-        self.tasks.wait().await;
+        self.tasks.ended().await;
         self.engine.shutdown().await?;
         Ok(())
     }
@@ -254,7 +253,7 @@ impl Broker {
         &self.stopping
     }
 
-    pub(crate) fn tasks(&self) -> &TaskTracker {
+    pub(crate) fn tasks(&self) -> &Tasks {
         &self.tasks
     }
 }

@@ -29,6 +29,7 @@ mod partitioner;
 mod producers;
 mod queues;
 mod state;
+mod tasks;
 mod topics;
 
 pub use access::{

@@ -12,6 +12,9 @@ use crate::keys::KeysDurability;
 pub struct RedisConfig {
     /// `maxclients`, and how long connections may take to end.
     pub connections: ConnectionLimits,
+    /// `io-threads`: how many threads serve its clients. It runs on whichever its caller gives it; this is
+    /// what they are told.
+    pub threads: usize,
     /// `proto-max-bulk-len`: a longer argument ends its connection.
     pub argument_bytes_max: ByteSize,
     /// `client-query-buffer-limit`: a longer request ends its connection.
@@ -36,6 +39,7 @@ impl Default for RedisConfig {
     fn default() -> RedisConfig {
         RedisConfig {
             connections: ConnectionLimits::default(),
+            threads: 1,
             argument_bytes_max: ByteSize::mib(512),
             request_bytes_max: ByteSize::mib(1024),
             keys_durability: KeysDurability::default(),

@@ -85,21 +85,8 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
     serve_until_signal(loaded.config)
 }
 
-/// How many tasks a thread runs before it looks for what has come over the network.
-///
-/// A publisher's next request waits behind the tasks of those who receive its last. Looked for often, it
-/// is queued for them before they have all run, and each writes several messages at once: with a hundred
-/// of them the default of 61 delivers a third to a half as many messages, for three times the
-/// processor's time where the publisher waits for each answer.
-const TASKS_BETWEEN_EVENTS: u32 = 4;
-
 fn serve_until_signal(config: Config) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .thread_name("posthouse")
-        .event_interval(TASKS_BETWEEN_EVENTS)
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::from_error(Code::Failed, &error))?;
+    let runtime = node::of_node().map_err(|error| Failure::from_error(Code::Failed, &error))?;
     let shutdown = CancellationToken::new();
     let result = runtime.block_on(async {
         node::cancel_on_signal(shutdown.clone())?;

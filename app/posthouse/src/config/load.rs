@@ -281,6 +281,10 @@ mod tests {
             error.to_string(),
             "the flag --set sets broker.default_partitions to \"0\", which is below 1, the least that makes sense"
         );
+        for threads in ["redis.threads", "log.commit_threads", "query.threads"] {
+            let error = load(None, [], [flag(threads, "100000")]).unwrap_err().to_string();
+            assert!(error.contains(threads) && error.contains("1024"), "{error}");
+        }
         assert!(toml("data_dir = 3\nkafka = 4\n").is_err());
     }
 

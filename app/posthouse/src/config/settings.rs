@@ -62,7 +62,7 @@ pub(crate) fn nearest(key: &str) -> Option<&'static str> {
 }
 
 macro_rules! setting {
-    ($key:literal, $($field:ident).+ : $type:ty, $doc:literal $(, flag $flag:literal)? $(, from $min:literal)?) => {
+    ($key:literal, $($field:ident).+ : $type:ty, $doc:literal $(, flag $flag:literal)? $(, from $min:literal $(to $max:expr)?)?) => {
         Setting {
             key: $key,
             kind: <$type as SettingValue>::KIND,
@@ -74,7 +74,10 @@ macro_rules! setting {
                 let value = <$type as SettingValue>::parse(text)?;
                 $(if value < $min {
                     return Err(format!("is below {}, the least that makes sense", $min));
-                })?
+                }
+                $(if value > $max {
+                    return Err(format!("is above {}, the most that makes sense", $max));
+                })?)?
                 config.$($field).+ = value;
                 Ok(())
             },
@@ -86,6 +89,9 @@ macro_rules! setting {
 
 /// What a setting that the machine decides is called.
 const AUTO: &str = "auto";
+
+/// LIMIT: threads that a setting may ask for.
+const THREADS_MAX: usize = 1024;
 
 /// Every setting, in the order in which they are shown.
 pub(crate) static SETTINGS: &[Setting] = &[
@@ -194,6 +200,8 @@ pub(crate) static SETTINGS: &[Setting] = &[
         "Where Redis clients connect with TLS."),
     setting!("redis.connections_max", redis.connections.connections_max: usize,
         "Connections at once; further ones are closed. Redis's `maxclients`.", from 1),
+    setting!("redis.threads", redis.threads: usize,
+        "Threads that serve Redis clients. One is the fastest where commands on keys are most of the work, because those run one at a time, and where messages go to many subscribers, because they gather; more of them share what TLS and long values take. Redis's `io-threads`.", from 1 to THREADS_MAX),
     setting!("redis.keys_durability", redis.keys_durability: KeysDurability,
         "When a command that changed keys is answered: at once, its change being on the disk within a second (`everysec`), or when it is there (`always`). Redis's `appendfsync`."),
     setting!("redis.keys_bytes_max", redis.keys_bytes_max: ByteSize,
@@ -305,7 +313,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting!("log.tail_cache", local.tail_cache: ByteSize,
         "Memory for the newest batches of all partitions together, from which readers that keep up are served."),
     setting!("log.commit_threads", local.commit_threads: usize,
-        "Partitions that are written and forced to disk at the same time, at most.", from 1),
+        "Partitions that are written and forced to disk at the same time, at most.", from 1 to THREADS_MAX),
     setting!("log.open_files_max", local.open_files_max: usize,
         "Segment files kept open for readers, at most, beside those that are written.", from 1),
     // The machine decides, so the default has a name instead of a number.
@@ -328,8 +336,10 @@ pub(crate) static SETTINGS: &[Setting] = &[
                 AUTO => QueryConfig::default().threads,
                 number => usize::parse(number)
                     .ok()
-                    .filter(|threads| *threads > 0)
-                    .ok_or_else(|| format!("is neither {AUTO} nor a whole number from 1"))?,
+                    .filter(|threads| (1..=THREADS_MAX).contains(threads))
+                    .ok_or_else(|| {
+                        format!("is neither {AUTO} nor a whole number from 1 to {THREADS_MAX}")
+                    })?,
             };
             Ok(())
         },

@@ -39,11 +39,7 @@ pub(crate) struct DemoArgs {
 pub(crate) fn run(args: DemoArgs) -> Result<(), Failure> {
     let (config, moved) = config(&args);
     telemetry::start(&config.node)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .thread_name("posthouse")
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::from_error(Code::Failed, &error))?;
+    let runtime = node::of_node().map_err(|error| Failure::from_error(Code::Failed, &error))?;
     runtime.block_on(show(args, config, moved))
 }
 

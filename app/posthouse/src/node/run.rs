@@ -27,6 +27,7 @@ use tracing::{error, info};
 use super::addresses::{Address, AddressError, resolve};
 use super::administrator::{self, AdministratorError};
 use super::ready_file::ReadyFile;
+use super::threads::DoorThreads;
 use super::tls::{self, StartTlsError};
 use crate::config::{Config, EngineKind, LogFormat};
 use crate::exit::{Code, Failure};
@@ -61,6 +62,8 @@ pub enum StartError {
         #[source]
         source: std::io::Error,
     },
+    #[error("cannot start the threads of the redis door")]
+    Threads(#[source] std::io::Error),
     #[error(transparent)]
     Administrator(#[from] AdministratorError),
     #[error("the {0} door ended by a defect; the log says where")]
@@ -75,6 +78,7 @@ pub struct Running {
     /// Until the Kafka door opens.
     oauth: Option<Jwks>,
     engine: Arc<dyn Engine>,
+    redis_threads: DoorThreads,
     doors: JoinSet<()>,
     names: BTreeMap<tokio::task::Id, &'static str>,
     shutdown: CancellationToken,
@@ -122,6 +126,8 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
     administrator::make(&broker, config.node.administrator_password_file.as_deref()).await?;
     let query = QueryEngine::start(Arc::clone(&broker), config.query.clone())?;
     let outlets = Outlets::new(Arc::clone(&broker), config.outlets.clone())?;
+    let redis_threads =
+        DoorThreads::start("redis", config.redis.threads).map_err(StartError::Threads)?;
     let mut running = Running {
         addresses: listeners
             .values()
@@ -132,6 +138,7 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
         outlets,
         oauth,
         engine,
+        redis_threads,
         doors: JoinSet::new(),
         names: BTreeMap::new(),
         shutdown,
@@ -244,7 +251,8 @@ impl Running {
             "redis" => {
                 let mut redis = config.redis.clone();
                 redis.connections = limits(redis.connections);
-                self.doors.spawn(posthouse_redis::serve(listener, broker, redis, shutdown))
+                let serve = posthouse_redis::serve(listener, broker, redis, shutdown);
+                self.doors.spawn_on(serve, self.redis_threads.handle())
             }
             "http" => {
                 let mut http = config.http.clone();
@@ -359,6 +367,7 @@ impl StartError {
             | StartError::Broker(_)
             | StartError::Endpoint(StartEndpointError::Open { .. })
             | StartError::ReadyFile { .. }
+            | StartError::Threads(_)
             | StartError::Door(_) => Code::Failed,
         };
         let failure = Failure::from_error(code, &self);

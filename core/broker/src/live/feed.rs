@@ -18,7 +18,6 @@ use parking_lot::Mutex;
 use posthouse_log::{Log, ReadError, ReadLimit};
 use posthouse_types::{Offset, PartitionIndex, TopicId};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::catch_up;
 use super::inbox::Offered;
@@ -27,6 +26,7 @@ use super::records::{RecordsError, load};
 use super::routes::Subscription;
 use super::wakes::Wakes;
 use crate::metrics;
+use crate::tasks::Tasks;
 
 /// LIMIT: stored bytes read at a time for all followers.
 const READ_BYTES: usize = 512 * 1024;
@@ -40,7 +40,7 @@ pub(super) struct Feed {
     log: Arc<dyn Log>,
     /// Ends with the topic, or with the node.
     life: CancellationToken,
-    tasks: TaskTracker,
+    tasks: Tasks,
     state: Mutex<State>,
 }
 
@@ -73,7 +73,7 @@ impl Feed {
         partition: PartitionIndex,
         log: Arc<dyn Log>,
         life: CancellationToken,
-        tasks: TaskTracker,
+        tasks: Tasks,
     ) -> Arc<Feed> {
         Arc::new_cyclic(|this| Feed {
             this: Weak::clone(this),

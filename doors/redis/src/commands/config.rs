@@ -70,6 +70,7 @@ fn all(server: &Server) -> BTreeMap<&'static str, String> {
     let limit = server.running_script.limit_ms.load(Ordering::Relaxed).to_string();
     all.insert("lua-time-limit", limit.clone());
     all.insert("busy-reply-threshold", limit);
+    all.insert("io-threads", server.config.threads.to_string());
     all.insert("maxclients", server.config.connections.connections_max.to_string());
     all.insert("slowlog-max-len", slowlog.len_max.load(Ordering::Relaxed).to_string());
     all.insert("slowlog-log-slower-than", slowlog.threshold_us.load(Ordering::Relaxed).to_string());
