@@ -11,7 +11,8 @@ pub struct ConnectionLimits {
     pub connections_max: usize,
     /// The same for one address, or one IPv6 network (/64), unfinished handshakes included.
     pub per_address_max: usize,
-    /// Unfinished handshakes at once; the oldest is dropped for a further one.
+    /// Unfinished handshakes at once; for a further one the oldest is dropped of where most of them
+    /// come from.
     pub handshakes_max: usize,
     /// How long a handshake may take.
     pub handshake_timeout: Duration,

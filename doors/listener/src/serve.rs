@@ -138,9 +138,11 @@ impl Door {
         let listener = Arc::clone(&from.name);
         let opening = match &from.security {
             Security::Plain => None,
-            Security::Negotiated(acceptor) => Some(self.openings.begin(acceptor.clone())),
+            Security::Negotiated(acceptor) => {
+                Some(self.openings.begin(acceptor.clone(), peer.ip()))
+            }
             Security::Tls(acceptor) => {
-                let opening = self.openings.begin(Some(acceptor.clone()));
+                let opening = self.openings.begin(Some(acceptor.clone()), peer.ip());
                 let handshake = Handshake { socket, peer, listener, counted, opening };
                 self.handshakes.spawn(handshake.run());
                 return;
@@ -216,7 +218,7 @@ impl Door {
         if [Errno::MFILE, Errno::NFILE].contains(&Errno::from_io_error(error).unwrap_or(Errno::IO))
         {
             // Whoever has not even finished a handshake is the first to make room.
-            self.openings.drop_oldest();
+            self.openings.drop_one();
         }
         sleep(ACCEPT_PAUSE).await;
     }

@@ -38,7 +38,7 @@ impl Stream {
     }
 
     /// Encrypts everything from here on: does the server's part of a handshake, for as long as the
-    /// client takes.
+    /// client takes, and calls `on_hello` when it has greeted.
     ///
     /// What the client sent in the clear must have been read and used before, or it would be taken
     /// for something said under encryption.
@@ -48,11 +48,15 @@ impl Stream {
     ///
     /// # Cancellation
     /// A stream whose handshake was dropped is of no use either.
-    pub async fn upgrade(&mut self, acceptor: &Acceptor) -> Result<TlsPeer, HandshakeError> {
+    pub(crate) async fn upgrade(
+        &mut self,
+        acceptor: &Acceptor,
+        on_hello: impl FnOnce(),
+    ) -> Result<TlsPeer, HandshakeError> {
         let Inner::Plain(socket) = std::mem::replace(&mut self.0, Inner::Lost) else {
             return Err(HandshakeError::NotPlain);
         };
-        let (session, peer) = acceptor.accept(socket).await?;
+        let (session, peer) = acceptor.accept(socket, on_hello).await?;
         self.0 = Inner::Tls(Box::new(session));
         Ok(peer)
     }

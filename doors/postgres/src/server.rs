@@ -156,6 +156,9 @@ async fn open(
     let Some(request) = request(wire, &door.sessions, opening, encryption).await? else {
         return Ok(None);
     };
+    if let Some(opening) = opening {
+        opening.note_greeting();
+    }
     negotiate(wire, &request)?;
     let (broker, user) = (door.engine.broker(), &request.user);
     let assurance = wire.tls().map(Assurance::from).unwrap_or_default();

@@ -153,7 +153,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting!("tls.handshake_timeout", node.tls.handshake_timeout: Duration,
         "How long a client may take for its TLS handshake."),
     setting!("tls.handshakes_max", node.tls.handshakes_max: usize,
-        "Connections of a door whose handshake is unfinished, at most; the oldest is dropped for a further one. They do not count as connections.",
+        "Connections of a door whose handshake is unfinished, at most; for a further one the oldest is dropped of those that come from the address with the most and have got equally far. They do not count as connections.",
         from 1),
     setting!("kafka.address", node.kafka_address: DoorAddress,
         "Where Kafka clients connect.", flag "--kafka"),

@@ -5,7 +5,7 @@ use std::io;
 use rustls::ProtocolVersion;
 use rustls::server::ServerConnection;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::identity::{Alpn, Tls};
@@ -25,7 +25,9 @@ pub enum HandshakeError {
     #[error("the handshake was not finished in time")]
     Late,
     /// Newer ones needed its place; see [`crate::ConnectionLimits::handshakes_max`].
-    #[error("too many handshakes were unfinished, and this was the oldest")]
+    #[error(
+        "too many handshakes were unfinished, and this was the oldest of where most of them come from"
+    )]
     Crowded,
     /// The client went away.
     #[error("the client went away")]
@@ -49,15 +51,17 @@ impl Acceptor {
         Acceptor { tls, alpn }
     }
 
-    /// Does the server's part of a handshake. Waits as long as the client takes; the caller bounds
-    /// that.
+    /// Does the server's part of a handshake; `on_hello` is called when the client has said the whole
+    /// of its first message. Waits as long as the client takes; the caller bounds that.
     pub(crate) async fn accept<IO: AsyncRead + AsyncWrite + Unpin>(
         &self,
         socket: IO,
+        on_hello: impl FnOnce(),
     ) -> Result<(TlsStream<IO>, TlsPeer), HandshakeError> {
+        let hello = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), socket).await?;
+        on_hello();
         let current = self.tls.current();
-        let acceptor = TlsAcceptor::from(current.config(self.alpn));
-        let session = acceptor.accept(socket).await?;
+        let session = hello.into_stream(current.config(self.alpn)).await?;
         let peer = peer(session.get_ref().1, current.endpoint_binding.clone())?;
         Ok((session, peer))
     }

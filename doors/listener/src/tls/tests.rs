@@ -13,7 +13,7 @@ async fn shake(tls: &Tls, alpn: Alpn, connector: &TlsConnector) -> Result<Ends, 
     let (near, far) = duplex(16 * 1024);
     let acceptor = tls.acceptor(alpn);
     let (accepted, connected) =
-        tokio::join!(acceptor.accept(near), connector.connect(localhost(), far));
+        tokio::join!(acceptor.accept(near, || {}), connector.connect(localhost(), far));
     let (server, peer) = accepted?;
     Ok((server, peer, connected.unwrap()))
 }
