@@ -5,6 +5,7 @@ import http.client
 import socket
 import struct
 
+import psycopg
 import pytest
 
 from clients.access import ADMIN_PASSWORD, guarded_node
@@ -90,3 +91,16 @@ def test_an_http_connection_that_somebody_known_uses_stays(node):
     assert ask()[0] == 200
     assert known.sock.getsockname() == local, "it is the same connection"
     known.close()
+
+
+def test_a_zeromq_peer_that_says_nothing_of_itself_is_closed(node):
+    with psycopg.connect(**{**node.postgres, "user": "admin"}, password=ADMIN_PASSWORD, autocommit=True) as sql:
+        sql.execute("CREATE TOPIC orders")
+        sql.execute("CREATE ENDPOINT e WITH (socket = 'PULL', topic = 'orders', bind = 'tcp://127.0.0.1:0',"
+                    " mechanism = 'plain', user = 'admin')")
+        host, port = sql.execute("SHOW ENDPOINTS").fetchone()[3].removeprefix("tcp://").split(":")
+        # Half of the 30 s that a handshake has where nobody is asked.
+        with socket.create_connection((host, int(port)), timeout=WAIT / 2) as silent:
+            assert read_to_the_end(silent)[:1] == b"\xff", "the endpoint's own greeting"
+        sql.execute("DROP ENDPOINT e")
+        sql.execute("DROP TOPIC orders")

@@ -8,6 +8,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use posthouse_access::UserName;
 use posthouse_broker::{Broker, Credentials as Proof, Knock};
@@ -18,17 +19,24 @@ use tokio::sync::watch;
 #[derive(Debug)]
 pub(crate) struct Gatekeeper {
     user: UserName,
+    login_timeout: Duration,
     broker: watch::Sender<Weak<Broker>>,
 }
 
 impl Gatekeeper {
-    pub(crate) fn new(user: UserName) -> Arc<Gatekeeper> {
-        Arc::new(Gatekeeper { user, broker: watch::Sender::new(Weak::new()) })
+    pub(crate) fn new(user: UserName, login_timeout: Duration) -> Arc<Gatekeeper> {
+        let broker = watch::Sender::new(Weak::new());
+        Arc::new(Gatekeeper { user, login_timeout, broker })
     }
 
     /// Who it is that is let in.
     pub(crate) fn user(&self) -> &UserName {
         &self.user
+    }
+
+    /// How long a peer may take to prove it.
+    pub(crate) fn login_timeout(&self) -> Duration {
+        self.login_timeout
     }
 
     /// Begins to answer.

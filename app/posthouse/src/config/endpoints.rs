@@ -82,8 +82,7 @@ fn check(
     settings: &EndpointSettings,
     origin: Origin,
 ) -> Result<(), ConfigError> {
-    let authentication = settings.iter().any(|(name, _)| name == "user");
-    let lenient = Policy { allow_unauthenticated: true, authentication };
+    let lenient = Policy::lenient(settings);
     EndpointSpec::parse(name, settings, lenient).map(drop).map_err(|refused| {
         let help = refused.help.as_deref().map(|help| format!("; {help}")).unwrap_or_default();
         ConfigError::Value {

@@ -274,9 +274,10 @@ impl Running {
 /// What endpoints may do follows from what the node may.
 fn zeromq_config(config: &Config) -> ZeromqConfig {
     let mut zeromq = config.zeromq.clone();
+    let authentication = &config.broker.authentication;
     zeromq.policy = Policy {
         allow_unauthenticated: config.node.allow_unauthenticated,
-        authentication: config.broker.authentication.required,
+        login_timeout: authentication.required.then_some(authentication.login_timeout),
     };
     zeromq.drain_timeout = config.node.grace_period;
     zeromq

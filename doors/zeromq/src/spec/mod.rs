@@ -13,6 +13,7 @@ mod target;
 mod tests;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use posthouse_broker::{
@@ -133,8 +134,20 @@ pub(crate) enum Jobs {
 pub struct Policy {
     /// Addresses that other machines reach may be bound although nobody is asked who they are.
     pub allow_unauthenticated: bool,
-    /// The node asks its clients who they are: every endpoint acts for a user.
-    pub authentication: bool,
+    /// How long a peer may take to say who it is, where the node asks its clients: every endpoint then
+    /// acts for a user.
+    pub login_timeout: Option<Duration>,
+}
+
+impl Policy {
+    /// What takes a declaration if any node's policy does, to check it where no policy is known.
+    pub fn lenient(settings: &EndpointSettings) -> Policy {
+        let names_a_user = settings.iter().any(|(name, _)| name == "user");
+        Policy {
+            allow_unauthenticated: true,
+            login_timeout: names_a_user.then_some(Duration::ZERO),
+        }
+    }
 }
 
 impl EndpointSpec {

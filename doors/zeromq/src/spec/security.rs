@@ -51,18 +51,18 @@ pub(super) fn gatekeeper(
     policy: Policy,
 ) -> Result<Option<Arc<Gatekeeper>>, EndpointRefused> {
     let named = fields.name("user")?;
-    match (named, policy.authentication) {
-        (None, false) => Ok(None),
-        (Some(name), true) => {
+    match (named, policy.login_timeout) {
+        (None, None) => Ok(None),
+        (Some(name), Some(login_timeout)) => {
             let user = UserName::new(&name)
                 .map_err(|error| fields.refused("user", &name, error.to_string()))?;
-            Ok(Some(Gatekeeper::new(user)))
+            Ok(Some(Gatekeeper::new(user, login_timeout)))
         }
-        (None, true) => {
+        (None, Some(_)) => {
             let refused = fields.refused("user", "", "is missing: the endpoint acts for a user");
             Err(refused.help("its peers prove to be that user by mechanism plain or curve"))
         }
-        (Some(name), false) => {
+        (Some(name), None) => {
             let reason = "does nothing on a node that asks nobody who they are";
             Err(fields.refused("user", &name, reason).help("start it with --authentication"))
         }
@@ -93,8 +93,7 @@ fn plain(
 ) -> Result<bool, EndpointRefused> {
     let server = fields.flag("server")?.unwrap_or(binds);
     if let Some(gatekeeper) = gatekeeper.filter(|_| server && !fields.has("plain_username")) {
-        options.security = Security::PlainServer(PlainServer::new(|_, _| true));
-        options.authenticator = Some(Arc::clone(gatekeeper) as _);
+        ask(options, gatekeeper, Security::PlainServer(PlainServer::new(|_, _| true)));
         return Ok(true);
     }
     let username = needed(fields, "plain_username")?;
@@ -131,8 +130,7 @@ fn curve(
         .map(|text| public(fields, "curve_allow", text))
         .collect::<Result<_, EndpointRefused>>()?;
     if let Some(gatekeeper) = gatekeeper.filter(|_| allowed.is_empty()) {
-        options.security = Security::CurveServer(CurveServer::anyone(keys));
-        options.authenticator = Some(Arc::clone(gatekeeper) as _);
+        ask(options, gatekeeper, Security::CurveServer(CurveServer::anyone(keys)));
         return Ok(true);
     }
     let authenticates = !allowed.is_empty();
@@ -142,6 +140,15 @@ fn curve(
         CurveServer::anyone(keys)
     });
     Ok(authenticates)
+}
+
+/// Has peers say who they are, in the time that every door gives for it.
+fn ask(options: &mut Options, gatekeeper: &Arc<Gatekeeper>, security: Security) {
+    options.security = security;
+    options.authenticator = Some(Arc::clone(gatekeeper) as _);
+    let login_timeout = gatekeeper.login_timeout();
+    let own = options.handshake_timeout;
+    options.handshake_timeout = Some(own.map_or(login_timeout, |own| own.min(login_timeout)));
 }
 
 fn needed(fields: &mut Fields, name: &str) -> Result<String, EndpointRefused> {

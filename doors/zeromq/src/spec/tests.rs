@@ -140,7 +140,8 @@ fn where_clients_are_asked_who_they_are_an_endpoint_acts_for_a_user() {
     let asking = |more: &[Pair<'_>]| {
         let pairs =
             [&[("socket", "PULL"), ("bind", "tcp://*:5555"), ("topic", "t")], more].concat();
-        let policy = Policy { allow_unauthenticated: false, authentication: true };
+        let policy =
+            Policy { allow_unauthenticated: false, login_timeout: Some(Duration::from_secs(7)) };
         EndpointSpec::parse("e", &settings(&pairs), policy)
     };
     let (plain, user) = (("mechanism", "plain"), ("user", "ada"));
@@ -149,6 +150,7 @@ fn where_clients_are_asked_who_they_are_an_endpoint_acts_for_a_user() {
     let spec = asking(&[plain, user]).unwrap();
     assert_eq!(spec.principal(), Principal::user("ada"));
     assert!(spec.socket.options.authenticator.is_some());
+    assert_eq!(spec.socket.options.handshake_timeout, Some(Duration::from_secs(7)));
 
     // Without a mechanism it acts for its user whoever comes, which other machines must not.
     assert_eq!(asking(&[user]).unwrap_err().field, "bind");
