@@ -14,6 +14,8 @@ from confluent_kafka import KafkaError, KafkaException, admin
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
+from clients.access import as_user
+from clients.watch import eventually
 from posthouse_node import BINARY, Node
 
 ROOT_PASSWORD = "the administrator's"
@@ -485,3 +487,40 @@ def test_kafkas_own_tool_sets_and_shows_the_rates_of_users(asking, kafka_tool, t
     assert "there is no rate" in refused.stdout + refused.stderr
     refused = configs("--alter", "--entity-default", "--add-config", "producer_byte_rate=1", check=False)
     assert "authentication.user_write_rate" in refused.stdout + refused.stderr
+
+
+def test_a_client_above_its_rate_is_answered_at_once_told_and_then_held_back(asking, topic):
+    add_user(asking, "hasty")
+    make_topic(asking, topic)
+    allow(asking, "hasty", "ALL", "topic", topic)
+    allow(asking, "hasty", "READ", "group", topic)
+    asking.cli("user", "alter", "hasty", "--write-rate", "100KiB", "--read-rate", "100KiB",
+               env=as_user("admin", ROOT_PASSWORD))
+    told = []
+    config = {**settings(asking, "hasty"), "throttle_cb": lambda event: told.append(event.throttle_time)}
+
+    def send(producer):
+        outcome = []
+        producer.produce(topic, bytes(400_000), on_delivery=lambda error, _: outcome.append(error))
+        assert producer.flush(WAIT) == 0
+        return outcome
+
+    # Three seconds are owed: an answer that came after them would come too late.
+    impatient = confluent_kafka.Producer({**config, "request.timeout.ms": 1500, "retries": 0})
+    assert send(impatient) == [None]
+    producer = confluent_kafka.Producer(config)
+    assert send(producer) == [None], "another connection's first request, which owes for both"
+    eventually(lambda: producer.poll(0.1) is not None and len(told) >= 2, "both are told")
+    assert 2 < told[0] < told[1] < 8, "seconds"
+    answered = time.monotonic()
+    assert send(producer) == [None]
+    assert time.monotonic() - answered > told[1] - 2, "it was held back"
+
+    told.clear()
+    consumer = confluent_kafka.Consumer({**config, "group.id": topic, "auto.offset.reset": "earliest"})
+    consumer.assign([confluent_kafka.TopicPartition(topic, 0, 0)])
+    read = []
+    eventually(lambda: read.extend(consumer.consume(3, 0.1)) or len(read) == 3, "all three are read")
+    consumer.close()
+    assert [len(message.value()) for message in read] == [400_000] * 3
+    assert told and told[0] > 2

@@ -4,12 +4,13 @@ use bytes::BytesMut;
 use posthouse_log::Appended;
 use posthouse_record::{BatchError, BatchHeader, UnplacedBatch};
 use posthouse_types::{Offset, PartitionIndex, Principal};
+use tokio::time::sleep;
 
-use crate::access::Direction;
+use crate::access::{Direction, Paced, Pacing};
 use crate::{AppendFailure, Broker, Operation, TopicRef, metrics};
 
 impl Broker {
-    /// Appends one encoded batch, patched in place. Waits only for memory.
+    /// Appends one encoded batch, patched in place. Waits only for memory, and for the principal's rate.
     ///
     /// `batch` is exactly one v2 record batch, as a client sent it. Await the ticket for durability.
     ///
@@ -25,11 +26,25 @@ impl Broker {
         index: PartitionIndex,
         batch: BytesMut,
     ) -> Result<Appended, AppendFailure> {
-        let appended = self.append_batch(principal, topic, index, batch).await;
-        if appended.is_err() {
-            metrics::batch_refused();
-        }
-        appended
+        let appended = self.append_batch(principal, topic, index, batch, Pacing::Waits).await;
+        appended.map(|appended| appended.done)
+    }
+
+    /// As [`Broker::append`], but above the principal's rate it is the caller who holds it back.
+    ///
+    /// # Errors
+    /// [`AppendFailure`]; nothing was written.
+    ///
+    /// # Cancellation
+    /// Safe to drop: the batch is then not written.
+    pub async fn append_paced(
+        &self,
+        principal: &Principal,
+        topic: &TopicRef,
+        index: PartitionIndex,
+        batch: BytesMut,
+    ) -> Result<Paced<Appended>, AppendFailure> {
+        self.append_batch(principal, topic, index, batch, Pacing::Tells).await
     }
 
     async fn append_batch(
@@ -38,7 +53,23 @@ impl Broker {
         topic: &TopicRef,
         index: PartitionIndex,
         batch: BytesMut,
-    ) -> Result<Appended, AppendFailure> {
+        pacing: Pacing,
+    ) -> Result<Paced<Appended>, AppendFailure> {
+        let appended = self.try_append(principal, topic, index, batch, pacing).await;
+        if appended.is_err() {
+            metrics::batch_refused();
+        }
+        appended
+    }
+
+    async fn try_append(
+        &self,
+        principal: &Principal,
+        topic: &TopicRef,
+        index: PartitionIndex,
+        batch: BytesMut,
+        pacing: Pacing,
+    ) -> Result<Paced<Appended>, AppendFailure> {
         let open = self.find_topic(principal, Operation::Write, topic)?;
         if open.topic.internal {
             return Err(AppendFailure::Internal(open.topic.name.clone()));
@@ -48,11 +79,14 @@ impl Broker {
         let batch = UnplacedBatch::check(batch)?;
         check_header(batch.header())?;
         let (size, records) = (batch.size(), batch.header().record_count);
-        self.keep_to_rate(principal, Direction::Written, size).await;
+        let mut pause = self.count_bytes(principal, Direction::Written, size);
+        if pacing == Pacing::Waits && !pause.is_zero() {
+            sleep(std::mem::take(&mut pause)).await;
+        }
         let reservation = self.in_flight().reserve(size, self.topic_table()).await;
         let appended = partition.append(batch, reservation)?;
         metrics::batch_appended(size, records);
-        Ok(appended)
+        Ok(Paced { done: appended, pause })
     }
 }
 

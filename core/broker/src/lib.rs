@@ -34,7 +34,7 @@ mod topics;
 
 pub use access::{
     AUDIT_TOPIC, AccessError, AuthenticationConfig, Credentials, Knock, Login, LoginError,
-    LoginWatch, NewToken, Pass, ScramLogin, UserChange,
+    LoginWatch, NewToken, Paced, Pass, ScramLogin, UserChange,
 };
 pub use authorize::{Operation, Resource, ResourceKind};
 pub use broker::{Broker, Identity};

@@ -6,13 +6,14 @@
 //! # Invariants
 //! - At most one request runs; beside it, accepted produce requests wait for their disk, and of
 //!   those only the first is polled, because answers leave in order.
+//! - A client above its rate is answered at once; its next request begins when it may.
 //! - Nothing waits for the socket but the socket: a client that does not read stops being read.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -22,7 +23,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use posthouse_listener::Connection as Accepted;
 use posthouse_types::chain;
-use tokio::time::sleep;
+use tokio::time::{Sleep, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
@@ -100,6 +101,8 @@ struct Connection {
     deferred: Option<(RequestId, Incoming)>,
     /// Produce requests that have their offsets and wait for the disk, in order.
     accepted: VecDeque<(RequestId, BoxFuture<'static, Response>)>,
+    /// Until when no further request begins: the client is above its rate, and was told (KIP-219).
+    pause: Option<Pin<Box<Sleep>>>,
     grant: Grant,
     /// The client closed its side.
     input_ended: bool,
@@ -129,6 +132,7 @@ impl Connection {
             running: None,
             deferred: None,
             accepted: VecDeque::new(),
+            pause: None,
             grant: Grant::new(Arc::clone(&node.request_memory)),
             input_ended: false,
             node,
@@ -153,7 +157,7 @@ impl Connection {
         loop {
             let mut moved = self.poll_running(cx)?;
             moved |= self.poll_accepted(cx);
-            moved |= self.begin_requests()?;
+            moved |= self.begin_requests(cx)?;
             moved |= self.poll_grant(cx)?;
             if self.running.is_some() && moved {
                 // What has just begun is usually done at once; its answer joins the next write.
@@ -171,8 +175,8 @@ impl Connection {
         }
     }
 
-    fn begin_requests(&mut self) -> Result<bool, ConnectionError> {
-        if self.running.is_some() {
+    fn begin_requests(&mut self, cx: &mut Context<'_>) -> Result<bool, ConnectionError> {
+        if self.running.is_some() || self.is_paused(cx) {
             return Ok(false);
         }
         let (id, incoming) = match self.deferred.take() {
@@ -218,6 +222,15 @@ impl Connection {
         Ok(true)
     }
 
+    fn is_paused(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(pause) = &mut self.pause else { return false };
+        let goes_on = pause.as_mut().poll(cx).is_ready();
+        if goes_on {
+            self.pause = None;
+        }
+        !goes_on
+    }
+
     /// Follows the session's need of shared memory. Costs nothing while requests are small.
     fn poll_grant(&mut self, cx: &mut Context<'_>) -> Result<bool, ConnectionError> {
         self.grant.keep(self.session.granted_bytes());
@@ -246,7 +259,12 @@ impl Connection {
             return Ok(false);
         };
         self.running = None;
-        match outcome? {
+        self.on_outcome(id, outcome?);
+        Ok(true)
+    }
+
+    fn on_outcome(&mut self, id: RequestId, outcome: Outcome) {
+        match outcome {
             Outcome::Response(response) => self.answer(id, Some(response)),
             Outcome::NoResponse => self.answer(id, None),
             Outcome::Accepted(durable) => {
@@ -258,8 +276,11 @@ impl Connection {
                 self.guest.on_known(&self.node.broker, login);
                 self.session.set_entrance(self.guest.entrance());
             }
+            Outcome::Paused(pause, outcome) => {
+                self.pause = Some(Box::pin(sleep(pause)));
+                self.on_outcome(id, *outcome);
+            }
         }
-        Ok(true)
     }
 
     fn on_login_step(&mut self, id: RequestId, step: LoginStep) {

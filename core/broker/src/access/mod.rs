@@ -29,6 +29,7 @@ pub use errors::{AccessError, LoginError};
 pub(crate) use gate::Gate;
 pub use login::{Credentials, Login, LoginWatch};
 pub use pass::Pass;
-pub(crate) use rates::Direction;
+pub use rates::Paced;
+pub(crate) use rates::{Direction, Pacing};
 pub use scram_login::ScramLogin;
 pub use types::{AuthenticationConfig, Knock, NewToken, UserChange};

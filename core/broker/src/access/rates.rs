@@ -1,5 +1,7 @@
 //! Rates of users: who moves or asks more than it may waits, and nobody else does.
 //!
+//! The broker waits, unless its caller says that it will: a protocol may tell its clients to.
+//!
 //! Bytes are counted where the broker appends and fetches; requests where a door has read one.
 
 use std::collections::HashMap;
@@ -11,6 +13,28 @@ use posthouse_types::{ByteSize, Principal};
 
 use super::{AccessError, AuthenticationConfig};
 use crate::{Broker, Operation, Resource, metrics};
+
+/// A fetch reads no more than this much of its principal's rate, so that none owes long for one answer;
+/// Kafka's quota window is as long.
+const FETCH_WINDOW_SECONDS: u64 = 10;
+
+/// What was done for a principal, and how long it is to do no more to keep to its rate.
+#[derive(Debug)]
+pub struct Paced<T> {
+    /// What was done.
+    pub done: T,
+    /// How long no more is to be done; zero within the rate.
+    pub pause: Duration,
+}
+
+/// Who sees to it that a principal keeps to its rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pacing {
+    /// The broker: it waits before it goes on.
+    Waits,
+    /// The caller, who is told.
+    Tells,
+}
 
 /// Which way bytes go.
 #[derive(Clone, Copy, Debug)]
@@ -107,31 +131,41 @@ impl Broker {
         wait
     }
 
-    /// Waits until a principal may go on after so many bytes.
-    ///
-    /// # Cancellation
-    /// Safe to drop; the bytes are counted.
-    pub(crate) async fn keep_to_rate(
+    /// Counts bytes that a principal moves: how long it is to move no more.
+    pub(crate) fn count_bytes(
         &self,
         principal: &Principal,
         direction: Direction,
         bytes: usize,
-    ) {
-        let rates = self.gate().rates();
-        let own = self.gate().with_own_rates(|own| own.get(principal));
-        let rate = direction.rate(own).or(direction.rate(rates.default));
-        let Some(rate) = rate else { return };
-        if principal.is_node() || bytes == 0 {
-            return;
+    ) -> Duration {
+        let Some(rate) = self.rate(principal, direction) else { return Duration::ZERO };
+        if bytes == 0 {
+            return Duration::ZERO;
         }
+        let rates = self.gate().rates();
         let quota = match direction {
             Direction::Written => &rates.written,
             Direction::Read => &rates.read,
         };
-        let wait = quota.lock().take(principal, bytes, rate.0, self.clock().now());
-        if !wait.is_zero() {
-            metrics::rate_exceeded(direction.name(), wait);
-            tokio::time::sleep(wait).await;
+        let pause = quota.lock().take(principal, bytes, rate.0, self.clock().now());
+        if !pause.is_zero() {
+            metrics::rate_exceeded(direction.name(), pause);
         }
+        pause
+    }
+
+    /// Most bytes that a principal may read at once; `None` where it has no rate.
+    pub(crate) fn read_window(&self, principal: &Principal) -> Option<usize> {
+        let rate = self.rate(principal, Direction::Read)?;
+        let window = rate.0.saturating_mul(FETCH_WINDOW_SECONDS);
+        Some(usize::try_from(window).unwrap_or(usize::MAX))
+    }
+
+    fn rate(&self, principal: &Principal, direction: Direction) -> Option<ByteSize> {
+        if principal.is_node() {
+            return None;
+        }
+        let own = self.gate().with_own_rates(|own| own.get(principal));
+        direction.rate(own).or(direction.rate(self.gate().rates().default))
     }
 }

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use posthouse_log::{Chunk, LogEnds, ReadLimit};
 use posthouse_types::{LeaderEpoch, Principal, TopicId};
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::wait::Waits;
-use crate::access::Direction;
+use crate::access::{Direction, Paced};
 use crate::partition::OpenPartition;
 use crate::{
     Broker, Fetch, FetchError, FetchPartition, Fetched, FetchedPartition, Isolation, Operation,
@@ -19,11 +19,27 @@ use crate::{
 };
 
 impl Broker {
-    /// Reads; waits up to `wait_max` for `bytes_min`.
+    /// Reads; waits up to `wait_max` for `bytes_min`, and then for the principal's rate.
     ///
     /// # Cancellation
     /// Safe to drop at any await.
     pub async fn fetch(&self, principal: &Principal, fetch: Fetch) -> Fetched {
+        let Paced { done, pause } = self.fetch_paced(principal, fetch).await;
+        if !pause.is_zero() {
+            sleep(pause).await;
+        }
+        done
+    }
+
+    /// As [`Broker::fetch`], but above the principal's rate it is the caller who holds it back.
+    ///
+    /// # Cancellation
+    /// Safe to drop at any await.
+    pub async fn fetch_paced(&self, principal: &Principal, mut fetch: Fetch) -> Paced<Fetched> {
+        if let Some(window) = self.read_window(principal) {
+            fetch.bytes_max = fetch.bytes_max.min(window);
+            fetch.bytes_min = fetch.bytes_min.min(window);
+        }
         let deadline = Instant::now() + fetch.wait_max;
         let mut topics = self.topic_table().watch();
         let (fetched, bytes) = loop {
@@ -39,8 +55,8 @@ impl Broker {
             }
         };
         metrics::fetched(bytes);
-        self.keep_to_rate(principal, Direction::Read, bytes).await;
-        fetched
+        let pause = self.count_bytes(principal, Direction::Read, bytes);
+        Paced { done: fetched, pause }
     }
 
     /// Finds every partition asked for.

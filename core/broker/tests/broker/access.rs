@@ -14,6 +14,7 @@ use posthouse_broker::{
     LiveMessage, LoginError, LookupError, NewToken, Operation, Pass, Pattern, PublishError,
     Resource, SubscribeError, SubscribeFrom, SubscriberEnded, TopicRef, UserChange,
 };
+use posthouse_log::Chunk;
 use posthouse_types::{ByteSize, Clock, Principal, SystemClock, Timestamp, TopicName};
 
 use crate::harness::{Node, batch, fetch, partition, quick, to_create, values};
@@ -448,6 +449,41 @@ async fn one_who_moves_more_than_the_rate_waits_and_nobody_else_does() {
     broker.append(&self::node(), &topic, partition(0), batch(&[&large])).await.unwrap();
     let small = batch(&["1"]);
     broker.append(&Principal::user("bob"), &topic, partition(0), small).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_caller_that_paces_its_clients_is_told_and_not_kept_waiting() {
+    let authentication = AuthenticationConfig {
+        required: true,
+        write_rate: Some(ByteSize(100)),
+        read_rate: Some(ByteSize(300)),
+        ..AuthenticationConfig::default()
+    };
+    let config = BrokerConfig { authentication, ..quick() };
+    let (node, _clock) = Node::start_at(Timestamp::from_ms(0), config).await;
+    let broker = &node.broker;
+    let topic = create(broker, "t").await;
+    add_user(broker, "alice", Vec::new()).await;
+    allow(broker, Operation::Write, ResourceKind::Topic, "t").await;
+    allow(broker, Operation::Read, ResourceKind::Topic, "t").await;
+    let large = "x".repeat(2000);
+    let mut pauses = Vec::new();
+    for _ in 0..2 {
+        let batch = batch(&[&large]);
+        let written = broker.append_paced(&alice(), &topic, partition(0), batch).await.unwrap();
+        written.done.ticket.durable().await.unwrap();
+        pauses.push(written.pause);
+    }
+    // A burst of a second is free, and a batch of 2 kB is twenty.
+    assert!(pauses[0] > Duration::from_secs(18) && pauses[0] < Duration::from_secs(21));
+    assert!(pauses[1] > pauses[0] + Duration::from_secs(18));
+    broker.append(&self::node(), &topic, partition(0), batch(&[&large])).await.unwrap();
+
+    let read = broker.fetch_paced(&alice(), fetch(&[("t", 0, 0)], Duration::ZERO)).await;
+    let fetched = read.done.partitions[0].as_ref().unwrap();
+    let bytes: usize = fetched.chunks.iter().map(Chunk::len).sum();
+    assert!((2000..3000).contains(&bytes), "ten seconds' worth: one batch of three, not {bytes}");
+    assert!(read.pause > Duration::from_secs(5) && read.pause < Duration::from_secs(10));
 }
 
 #[tokio::test]

@@ -193,6 +193,7 @@ impl Decoder<'_> {
 /// The fields around the topics of a response.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FetchResponse<'a> {
+    pub(crate) throttle_time_ms: i32,
     pub(crate) error_code: i16,
     pub(crate) session_id: i32,
     pub(crate) topics: &'a [FetchedTopic],
@@ -205,8 +206,7 @@ pub(crate) fn encode(version: i16, correlation_id: i32, fetched: FetchResponse<'
     let header_version = Api::Fetch.response_header_version(version);
     let capacity = 32 + 64 * fetched.topics.len() + 56 * partitions + copied_bytes(fetched.topics);
     let mut writer = ResponseWriter::new(correlation_id, header_version, capacity);
-    let throttle_time_ms = 0;
-    writer.buffer().put_i32(throttle_time_ms);
+    writer.buffer().put_i32(fetched.throttle_time_ms);
     if version >= 7 {
         writer.buffer().put_i16(fetched.error_code);
         writer.buffer().put_i32(fetched.session_id);

@@ -123,7 +123,12 @@ impl Elements {
 }
 
 /// Writes a response.
-pub(crate) fn encode(version: i16, correlation_id: i32, topics: &[ProducedTopic]) -> Response {
+pub(crate) fn encode(
+    version: i16,
+    correlation_id: i32,
+    topics: &[ProducedTopic],
+    throttle_time_ms: i32,
+) -> Response {
     let flexible = version >= FLEXIBLE_FROM;
     let partitions: usize = topics.iter().map(|topic| topic.partitions.len()).sum();
     let header_version = Api::Produce.response_header_version(version);
@@ -139,7 +144,6 @@ pub(crate) fn encode(version: i16, correlation_id: i32, topics: &[ProducedTopic]
         }
         put_no_tagged_fields(buffer, flexible);
     }
-    let throttle_time_ms = 0;
     buffer.put_i32(throttle_time_ms);
     put_no_tagged_fields(buffer, flexible);
     writer.finish()

@@ -6,12 +6,14 @@
 use std::time::Duration;
 
 use kafka_protocol::error::ResponseError as Code;
-use posthouse_broker::{Fetch, FetchError, FetchPartition, Fetched, FetchedPartition, Isolation};
+use posthouse_broker::{
+    Fetch, FetchError, FetchPartition, Fetched, FetchedPartition, Isolation, Paced,
+};
 use posthouse_log::Chunk;
 use posthouse_record::{Batch, Compression};
 use posthouse_types::{LeaderEpoch, Offset, PartitionIndex};
 
-use super::{CommandError, Outcome};
+use super::{CommandError, Outcome, throttle_time_ms};
 use crate::codec::fetch::{self as wire, FetchRequest, FetchResponse};
 use crate::codec::header::Request;
 use crate::errors::{self, NONE};
@@ -29,12 +31,17 @@ const INITIAL_EPOCH: i32 = 0;
 pub(super) async fn begin(call: Call, request: Request) -> Result<Outcome, CommandError> {
     let Request { version, correlation_id, body, .. } = request;
     let request = wire::decode(version, &body.freeze())?;
-    let (error_code, topics) = match refuse_session(&request) {
-        Some(code) => (code.code(), Vec::new()),
+    let (error_code, Paced { done: topics, pause }) = match refuse_session(&request) {
+        Some(code) => (code.code(), Paced { done: Vec::new(), pause: Duration::ZERO }),
         None => (NONE, fetch(&call, request).await),
     };
-    let response = FetchResponse { error_code, session_id: NO_SESSION, topics: &topics };
-    Ok(Outcome::Response(wire::encode(version, correlation_id, response)))
+    let response = FetchResponse {
+        throttle_time_ms: throttle_time_ms(pause),
+        error_code,
+        session_id: NO_SESSION,
+        topics: &topics,
+    };
+    Ok(Outcome::Response(wire::encode(version, correlation_id, response)).paused(pause))
 }
 
 /// A session that this node never gave out.
@@ -46,15 +53,15 @@ fn refuse_session(request: &FetchRequest) -> Option<Code> {
     }
 }
 
-async fn fetch(call: &Call, request: FetchRequest) -> Vec<wire::FetchedTopic> {
+async fn fetch(call: &Call, request: FetchRequest) -> Paced<Vec<wire::FetchedTopic>> {
     let read_committed = request.isolation_level == READ_COMMITTED;
     let mut plan = Plan::new(call, &request, read_committed);
-    let fetched = match plan.asked.is_empty() {
-        true => Fetched { partitions: Vec::new() },
-        false => call.broker().fetch(&call.principal, plan.fetch(call, &request)).await,
+    let Paced { done: fetched, pause } = match plan.asked.is_empty() {
+        true => Paced { done: Fetched { partitions: Vec::new() }, pause: Duration::ZERO },
+        false => call.broker().fetch_paced(&call.principal, plan.fetch(call, &request)).await,
     };
     plan.fill(call, fetched).await;
-    plan.topics
+    Paced { done: plan.topics, pause }
 }
 
 /// The answer, with gaps for what the broker is asked for.

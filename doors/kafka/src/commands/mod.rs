@@ -43,6 +43,8 @@ mod settings;
 mod sync_group;
 mod topic_partitions;
 
+use std::time::Duration;
+
 use futures::future::{BoxFuture, FutureExt, ready};
 use kafka_protocol::protocol::Request as WireRequest;
 use posthouse_broker::Login;
@@ -62,6 +64,8 @@ pub(crate) enum Outcome {
     NoResponse,
     /// Records have their offsets; the response follows once they are durable.
     Accepted(BoxFuture<'static, Response>),
+    /// As the other says, and the client is above its rate: nothing more of it begins for so long.
+    Paused(Duration, Box<Outcome>),
     /// It was about logging in.
     Login(Box<LoginStep>),
     /// Whom the client's certificate stands for; its request has still to begin.
@@ -72,6 +76,11 @@ impl Outcome {
     /// Boxed, because requests that matter are not about logging in.
     pub(crate) fn login(step: LoginStep) -> Outcome {
         Outcome::Login(Box::new(step))
+    }
+
+    /// With a pause after it, unless that is none.
+    fn paused(self, pause: Duration) -> Outcome {
+        if pause.is_zero() { self } else { Outcome::Paused(pause, Box::new(self)) }
     }
 }
 
@@ -147,6 +156,11 @@ pub(crate) fn begin(call: Call, incoming: Incoming) -> Running {
 /// Whether a request may wait for other clients, so that it is dropped when its own goes away.
 pub(crate) fn waits_for_others(api: Api) -> bool {
     matches!(api, Api::Fetch | Api::JoinGroup | Api::SyncGroup)
+}
+
+/// What a response tells of a pause (KIP-219): the client may hold itself back, and is held back anyway.
+fn throttle_time_ms(pause: Duration) -> i32 {
+    i32::try_from(pause.as_millis()).unwrap_or(i32::MAX)
 }
 
 /// Decodes, handles and encodes one request of the `kafka-protocol` crate.

@@ -4,15 +4,17 @@
 //! - Batches are appended in the order of the request, and requests in the order of the connection.
 //! - `acks=-1` is answered when every batch is durable, `acks=1` when every batch has its offsets.
 
+use std::time::Duration;
+
 use bytes::BytesMut;
 use futures::FutureExt;
 use kafka_protocol::error::ResponseError as Code;
-use posthouse_broker::{AppendFailure, TopicRef};
+use posthouse_broker::{AppendFailure, Paced, TopicRef};
 use posthouse_log::Ticket;
 use posthouse_record::{BatchHeader, Compression};
 use posthouse_types::PartitionIndex;
 
-use super::{CommandError, Outcome};
+use super::{CommandError, Outcome, throttle_time_ms};
 use crate::codec::header::Request;
 use crate::codec::produce::{
     ProducePartition, ProduceRequest, ProducedPartition, ProducedTopic, decode, encode,
@@ -30,14 +32,21 @@ pub(super) async fn begin(call: Call, request: Request) -> Result<Outcome, Comma
     let Request { version, correlation_id, body, .. } = request;
     let request = decode(version, body)?;
     let acks = request.acks;
-    let mut pending = Pending { version, correlation_id, topics: Vec::new(), tickets: Vec::new() };
+    let mut pending = Pending {
+        version,
+        correlation_id,
+        topics: Vec::new(),
+        tickets: Vec::new(),
+        pause: Duration::ZERO,
+    };
     match refuse_whole(&request) {
         Some(refusal) => pending.refuse_all(request, &refusal),
         None => pending.append_all(&call, request).await,
     }
-    match acks {
-        0 => pending.into_nothing(),
-        -1 if !pending.tickets.is_empty() => Ok(Outcome::Accepted(
+    let pause = pending.pause;
+    let outcome = match acks {
+        0 => pending.into_nothing()?,
+        -1 if !pending.tickets.is_empty() => Outcome::Accepted(
             async move {
                 let response = pending.durable().await;
                 let elapsed = call.node.broker.clock().now().saturating_duration_since(started);
@@ -45,9 +54,10 @@ pub(super) async fn begin(call: Call, request: Request) -> Result<Outcome, Comma
                 response
             }
             .boxed(),
-        )),
-        _ => Ok(Outcome::Response(pending.into_response())),
-    }
+        ),
+        _ => Outcome::Response(pending.into_response()),
+    };
+    Ok(outcome.paused(pause))
 }
 
 /// What is wrong with a request as a whole.
@@ -67,6 +77,8 @@ struct Pending {
     correlation_id: i32,
     topics: Vec<ProducedTopic>,
     tickets: Vec<Waiting>,
+    /// The longest of what its batches cost.
+    pause: Duration,
 }
 
 /// A batch that has offsets: where its result lies, and the promise.
@@ -92,6 +104,7 @@ impl Pending {
                     Ok(accepted) => {
                         let (topic, partition) = (self.topics.len(), results.len());
                         self.tickets.push(Waiting { topic, partition, ticket: accepted.ticket });
+                        self.pause = self.pause.max(accepted.pause);
                         accepted.result
                     }
                     Err(refusal) => refused(index, &refusal),
@@ -122,7 +135,7 @@ impl Pending {
     }
 
     fn into_response(self) -> Response {
-        encode(self.version, self.correlation_id, &self.topics)
+        encode(self.version, self.correlation_id, &self.topics, throttle_time_ms(self.pause))
     }
 
     /// Nobody hears of an error at `acks=0`; Kafka closes the connection instead, so that the
@@ -139,6 +152,7 @@ impl Pending {
 struct Accepted {
     result: ProducedPartition,
     ticket: Ticket,
+    pause: Duration,
 }
 
 async fn append(
@@ -153,9 +167,9 @@ async fn append(
     let records = partition.records.unwrap_or_default();
     refuse_batch(call.version, &records)?;
     let size = records.len();
-    let appended = call
+    let Paced { done: appended, pause } = call
         .broker()
-        .append(&call.principal, topic, index, records)
+        .append_paced(&call.principal, topic, index, records)
         .await
         .map_err(|error| Refusal::from(&error))?;
     call.node.metrics.produced_bytes.increment(u64::try_from(size).unwrap_or(u64::MAX));
@@ -167,7 +181,7 @@ async fn append(
         log_append_time_ms: appended.log_append_time.map_or(-1, |time| time.as_ms()),
         log_start_offset: -1,
     };
-    Ok(Accepted { result, ticket: appended.ticket })
+    Ok(Accepted { result, ticket: appended.ticket, pause })
 }
 
 /// What a batch from a client may not be, although the log could keep it.

@@ -111,7 +111,8 @@ fn responses_are_what_another_implementation_reads() {
         };
         let partitions = vec![partition(0, records, true), partition(1, Vec::new(), false)];
         let topics = [FetchedTopic { topic: key(version), partitions }];
-        let fetched = FetchResponse { error_code: 0, session_id: 0, topics: &topics };
+        let fetched =
+            FetchResponse { throttle_time_ms: 7, error_code: 0, session_id: 0, topics: &topics };
         let mut bytes = Bytes::from(encode(version, 5, fetched).to_vec());
         assert_eq!(
             usize::try_from(u32::from_be_bytes(*bytes.first_chunk().unwrap())).unwrap(),
@@ -121,6 +122,7 @@ fn responses_are_what_another_implementation_reads() {
         assert_eq!(&header[4..8], [0, 0, 0, 5]);
         let response = WireResponse::decode(&mut bytes, version).unwrap();
         assert!(bytes.is_empty(), "version {version}");
+        assert_eq!(response.throttle_time_ms, 7);
         let [first, second] = &response.responses[0].partitions[..] else { panic!("two") };
         assert_eq!(first.records.as_deref(), Some(&b"abcdefg"[..]));
         assert_eq!(first.aborted_transactions, Some(Vec::new()));

@@ -120,11 +120,12 @@ fn responses_are_what_another_implementation_reads() {
             13.. => TopicKey::Id(id_of("orders")),
             _ => TopicKey::Name(Bytes::from_static(b"orders")),
         };
-        let mut bytes = Bytes::from(encode(version, 5, &produced(topic)).to_vec());
+        let mut bytes = Bytes::from(encode(version, 5, &produced(topic), 7).to_vec());
         let header = bytes.split_to(if version >= 9 { 9 } else { 8 });
         assert_eq!(&header[4..8], [0, 0, 0, 5]);
         let response = WireResponse::decode(&mut bytes, version).unwrap();
         assert!(bytes.is_empty());
+        assert_eq!(response.throttle_time_ms, 7);
         let topic = &response.responses[0];
         if version >= 13 {
             assert_eq!(topic.topic_id, id_of("orders"));
