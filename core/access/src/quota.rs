@@ -46,6 +46,12 @@ impl Quota {
         paid_until.saturating_duration_since(now + BURST)
     }
 
+    /// How long a principal would wait now if it took nothing.
+    pub fn owed(&self, principal: &Principal, now: Instant) -> Duration {
+        let paid_until = self.paid_until.get(principal);
+        paid_until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now + BURST))
+    }
+
     /// Those who are paid up go; if all have debts, what they owe is forgiven.
     fn make_room(&mut self, now: Instant) {
         if self.paid_until.len() < REMEMBERED_MAX {
@@ -80,7 +86,9 @@ mod tests {
         let now = Instant::now();
         let (mut quota, rate) = (Quota::default(), 1000);
         assert_eq!(quota.take(&who("alice"), 1000, rate, now), Duration::ZERO);
+        assert_eq!(quota.owed(&who("alice"), now), Duration::ZERO);
         assert_eq!(quota.take(&who("alice"), 500, rate, now), Duration::from_millis(500));
+        assert_eq!(quota.owed(&who("alice"), now), Duration::from_millis(500));
         assert_eq!(quota.take(&who("bob"), 1000, rate, now), Duration::ZERO, "each has their own");
         let later = now + Duration::from_secs(2);
         assert_eq!(quota.take(&who("alice"), 500, rate, later), Duration::ZERO);

@@ -30,7 +30,8 @@ impl Broker {
         appended.map(|appended| appended.done)
     }
 
-    /// As [`Broker::append`], but above the principal's rate it is the caller who holds it back.
+    /// As [`Broker::append`], but above the principal's rate it is the caller who holds it back; see
+    /// [`Broker::pay_off_writes`].
     ///
     /// # Errors
     /// [`AppendFailure`]; nothing was written.

@@ -129,8 +129,12 @@ impl Unfinished {
 }
 
 impl Opening {
-    /// Encrypts a stream from here on; see [`Stream::upgrade`]. Bounded in time, and counted when it
-    /// fails.
+    /// Encrypts a stream from here on: does the server's part of a handshake. What the client sent in the
+    /// clear must have been read and used before, or it would be taken for something said under
+    /// encryption. Bounded in time, and counted when it fails.
+    ///
+    /// # Cancellation
+    /// A stream whose handshake was dropped is of no use.
     ///
     /// # Errors
     /// [`HandshakeError`]; the stream is then of no use.

@@ -10,13 +10,14 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use posthouse_access::{Access, Quota, UserName, UserRates};
 use posthouse_types::{ByteSize, Principal};
+use tokio::time::sleep;
 
 use super::{AccessError, AuthenticationConfig};
 use crate::{Broker, Operation, Resource, metrics};
 
-/// A fetch reads no more than this much of its principal's rate, so that none owes long for one answer;
-/// Kafka's quota window is as long.
-const FETCH_WINDOW_SECONDS: u64 = 10;
+/// What a principal may owe and still begin something, and how much of its rate one fetch reads at most,
+/// so that none owes more than that for an answer. Kafka's quota window is as long.
+const WINDOW: Duration = Duration::from_secs(10);
 
 /// What was done for a principal, and how long it is to do no more to keep to its rate.
 #[derive(Debug)]
@@ -63,6 +64,13 @@ impl Rates {
         let default = UserRates { write: write_rate, read: read_rate, requests: request_rate };
         let (written, read, requests) = (Mutex::default(), Mutex::default(), Mutex::default());
         Rates { default, written, read, requests }
+    }
+
+    fn quota(&self, direction: Direction) -> &Mutex<Quota> {
+        match direction {
+            Direction::Written => &self.written,
+            Direction::Read => &self.read,
+        }
     }
 }
 
@@ -142,11 +150,7 @@ impl Broker {
         if bytes == 0 {
             return Duration::ZERO;
         }
-        let rates = self.gate().rates();
-        let quota = match direction {
-            Direction::Written => &rates.written,
-            Direction::Read => &rates.read,
-        };
+        let quota = self.gate().rates().quota(direction);
         let pause = quota.lock().take(principal, bytes, rate.0, self.clock().now());
         if !pause.is_zero() {
             metrics::rate_exceeded(direction.name(), pause);
@@ -154,10 +158,31 @@ impl Broker {
         pause
     }
 
+    /// Before a request that writes by [`Broker::append_paced`]: waits while its principal owes more than
+    /// ten seconds, because it was told on another connection, or does not heed it.
+    ///
+    /// # Cancellation
+    /// Safe to drop.
+    pub async fn pay_off_writes(&self, principal: &Principal) {
+        self.pay_off(principal, Direction::Written).await;
+    }
+
+    /// Waits until a principal owes no more than [`WINDOW`].
+    pub(crate) async fn pay_off(&self, principal: &Principal, direction: Direction) {
+        if self.rate(principal, direction).is_none() {
+            return;
+        }
+        let quota = self.gate().rates().quota(direction);
+        let owed = quota.lock().owed(principal, self.clock().now());
+        if owed > WINDOW {
+            sleep(owed - WINDOW).await;
+        }
+    }
+
     /// Most bytes that a principal may read at once; `None` where it has no rate.
     pub(crate) fn read_window(&self, principal: &Principal) -> Option<usize> {
         let rate = self.rate(principal, Direction::Read)?;
-        let window = rate.0.saturating_mul(FETCH_WINDOW_SECONDS);
+        let window = rate.0.saturating_mul(WINDOW.as_secs());
         Some(usize::try_from(window).unwrap_or(usize::MAX))
     }
 

@@ -455,31 +455,36 @@ async fn one_who_moves_more_than_the_rate_waits_and_nobody_else_does() {
 async fn a_caller_that_paces_its_clients_is_told_and_not_kept_waiting() {
     let authentication = AuthenticationConfig {
         required: true,
-        write_rate: Some(ByteSize(100)),
+        write_rate: Some(ByteSize(400)),
         read_rate: Some(ByteSize(300)),
         ..AuthenticationConfig::default()
     };
     let config = BrokerConfig { authentication, ..quick() };
-    let (node, _clock) = Node::start_at(Timestamp::from_ms(0), config).await;
+    let (node, clock) = Node::start_at(Timestamp::from_ms(0), config).await;
     let broker = &node.broker;
     let topic = create(broker, "t").await;
     add_user(broker, "alice", Vec::new()).await;
     allow(broker, Operation::Write, ResourceKind::Topic, "t").await;
     allow(broker, Operation::Read, ResourceKind::Topic, "t").await;
     let large = "x".repeat(2000);
-    let mut pauses = Vec::new();
-    for _ in 0..2 {
+    let write = async || {
         let batch = batch(&[&large]);
         let written = broker.append_paced(&alice(), &topic, partition(0), batch).await.unwrap();
         written.done.ticket.durable().await.unwrap();
-        pauses.push(written.pause);
-    }
-    // A burst of a second is free, and a batch of 2 kB is twenty.
-    assert!(pauses[0] > Duration::from_secs(18) && pauses[0] < Duration::from_secs(21));
-    assert!(pauses[1] > pauses[0] + Duration::from_secs(18));
-    broker.append(&self::node(), &topic, partition(0), batch(&[&large])).await.unwrap();
+        written.pause
+    };
+    broker.pay_off_writes(&alice()).await;
+    // A burst of a second is free, and a batch of 2 kB is five.
+    let pauses = [write().await, write().await, write().await].map(|pause| pause.as_secs());
+    assert_eq!(pauses, [4, 9, 14]);
+    let soon = Duration::from_millis(100);
+    let alice = alice();
+    let fourth = tokio::time::timeout(soon, broker.pay_off_writes(&alice)).await;
+    assert!(fourth.is_err(), "who did not heed it is kept waiting");
+    clock.advance(Duration::from_secs(5));
+    broker.pay_off_writes(&alice).await;
 
-    let read = broker.fetch_paced(&alice(), fetch(&[("t", 0, 0)], Duration::ZERO)).await;
+    let read = broker.fetch_paced(&alice, fetch(&[("t", 0, 0)], Duration::ZERO)).await;
     let fetched = read.done.partitions[0].as_ref().unwrap();
     let bytes: usize = fetched.chunks.iter().map(Chunk::len).sum();
     assert!((2000..3000).contains(&bytes), "ten seconds' worth: one batch of three, not {bytes}");

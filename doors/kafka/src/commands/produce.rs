@@ -41,7 +41,10 @@ pub(super) async fn begin(call: Call, request: Request) -> Result<Outcome, Comma
     };
     match refuse_whole(&request) {
         Some(refusal) => pending.refuse_all(request, &refusal),
-        None => pending.append_all(&call, request).await,
+        None => {
+            call.broker().pay_off_writes(&call.principal).await;
+            pending.append_all(&call, request).await;
+        }
     }
     let pause = pending.pause;
     let outcome = match acks {
