@@ -135,6 +135,7 @@ impl Session {
         !self.ending
             && self.next.is_none()
             && self.frames.awaits_grant().is_none()
+            && self.frames.has_room()
             && has_room
             && !self.awaits_login()
             && self.may_begin_more()

@@ -84,9 +84,16 @@ impl Frames {
         self.partial.as_ref().is_some_and(|(frame, _)| frame.len() > LARGE_FRAME_BYTES)
     }
 
+    /// Whether there is room for a byte: there is none only while something waits for [`Frames::next`].
+    pub(crate) fn has_room(&self) -> bool {
+        let is_arriving =
+            self.partial.as_ref().is_some_and(|(frame, filled)| *filled < frame.len());
+        is_arriving || self.staged.len() < self.staging.len()
+    }
+
     /// Where the next bytes go: first the rest of a frame, then what follows it.
     ///
-    /// Both are empty only while a whole frame waits for [`Frames::next`].
+    /// Both are empty only without [`Frames::has_room`].
     pub(crate) fn spare(&mut self) -> [IoSliceMut<'_>; 2] {
         self.compact();
         let after = &mut self.staging[self.staged.end..];

@@ -61,6 +61,19 @@ fn produce_requests_overlap_once_accepted_and_are_answered_in_order() {
 }
 
 #[test]
+fn bytes_are_wanted_only_where_they_have_room() {
+    let mut session = Session::new(LIMITS, Entrance::Open);
+    session.feed(&frame(Api::Metadata, 1, 0));
+    // It runs for long, and its client sends on: a read into nothing would look like the end.
+    begin(&mut session).unwrap();
+    while session.wants_bytes() {
+        let room = session.spare().iter().map(|part| part.len()).sum();
+        assert_ne!(room, 0);
+        session.on_bytes(room);
+    }
+}
+
+#[test]
 fn a_request_without_a_response_keeps_its_place() {
     let mut session = Session::new(LIMITS, Entrance::Open);
     session.feed(&[frame(Api::Produce, 1, 0), frame(Api::Produce, 2, 0)].concat());
