@@ -846,8 +846,7 @@ def test_a_declared_endpoint_survives_kill_9_and_so_does_what_it_kept(node, libz
     node.kill()
     worker.close()
     node.start()
-    eventually(lambda: (body := describe(node, "in"))["state"] == "running" and body, "it runs again")
-    body = describe(node, "in")
+    body = eventually(lambda: (now := describe(node, "in"))["state"] == "running" and now, "it runs again")
     assert not body["configured"], body
     client = libzmq(zmq.REQ, body["addresses"][0])
     client.send(b"20")
