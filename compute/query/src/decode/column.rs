@@ -16,9 +16,10 @@ use datafusion::arrow::array::{
     Float64Builder, Int16Builder, Int32Builder, Int64Builder, StringViewBuilder,
     Time64MicrosecondBuilder, TimestampMicrosecondBuilder,
 };
-use datafusion::arrow::compute::kernels::cast_utils::{Parser, parse_decimal, string_to_datetime};
-use datafusion::arrow::datatypes::{Date32Type, Decimal128Type, Time64MicrosecondType};
+use datafusion::arrow::compute::kernels::cast_utils::{Parser, string_to_datetime};
+use datafusion::arrow::datatypes::{Date32Type, Time64MicrosecondType};
 
+use super::numeric::numeric;
 use crate::columns::{ColumnType, UTC};
 use crate::text::bytes_of;
 
@@ -142,7 +143,7 @@ impl ColumnBuilder {
                 append(text.trim().parse().ok(), |value| builder.append_option(value))
             }
             ColumnBuilder::Numeric(builder, precision, scale) => {
-                let value = parse_decimal::<Decimal128Type>(text.trim(), *precision, *scale).ok();
+                let value = numeric(text.trim(), *precision, *scale);
                 append(value, |value| builder.append_option(value))
             }
             ColumnBuilder::Date(builder) => {

@@ -11,6 +11,7 @@
 mod column;
 mod csv;
 mod json;
+mod numeric;
 
 use std::sync::Arc;
 
