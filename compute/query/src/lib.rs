@@ -10,6 +10,7 @@ mod columns;
 mod config;
 mod ddl;
 mod decode;
+mod dialect;
 mod encode;
 mod endpoints;
 mod engine;
@@ -29,6 +30,7 @@ mod topic;
 mod yielding;
 
 pub use config::{FileAccess, QueryConfig};
+pub use dialect::PostgresDialect;
 pub use engine::{QueryEngine, StartError};
 pub use error::QueryError;
 pub use session::{Outcome, QuerySession};

@@ -29,7 +29,6 @@ use std::sync::Arc;
 
 use datafusion::sql::parser::{DFParser, DFParserBuilder, Statement as DataFusionStatement};
 use datafusion::sql::sqlparser::ast::Ident;
-use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::ParserError;
 use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan};
@@ -37,6 +36,7 @@ use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan};
 pub(crate) use self::access::{AccessStatement, Revoked, UserOption};
 use crate::QueryError;
 use crate::catalog::{CATALOG, SCHEMA};
+use crate::dialect::PostgresDialect;
 use crate::error::sqlstate;
 use crate::position::char_position;
 
@@ -115,8 +115,9 @@ impl Statement {
     fn split(sql: &str) -> Result<Vec<Statement>, QueryError> {
         let script: Arc<str> = Arc::from(sql);
         let about = |error| QueryError::about(&error, sql);
+        let dialect = PostgresDialect::of(sql);
         let parser = DFParserBuilder::new(sql)
-            .with_dialect(&PostgreSqlDialect {})
+            .with_dialect(&dialect)
             .with_recursion_limit(RECURSION_MAX)
             .build()
             .map_err(about)?;
@@ -471,6 +472,37 @@ mod tests {
     fn check_error(sql: &str, position: usize) {
         let error = Statement::parse(sql).unwrap_err();
         assert_eq!((error.sqlstate, error.position), ("42601", Some(position)), "{sql}: {error}");
+    }
+
+    #[test]
+    fn nesting_takes_no_more_time_than_its_length() {
+        // Twice the time for each level would be more than the age of the universe.
+        let depth = RECURSION_MAX - 28;
+        for (open, inner, close) in [
+            ("f(", "x", ")"),
+            ("f(1, a => ", "x", ")"),
+            ("(", "1", ")"),
+            ("ARRAY[", "1", "]"),
+            ("CASE WHEN ", "x", " THEN 1 END"),
+            ("CAST(", "1", " AS INT)"),
+            ("-", "1", ""),
+            ("NOT ", "x", ""),
+            ("x IN (", "1", ")"),
+            ("(SELECT ", "1", ")"),
+            ("EXISTS (SELECT ", "1", ")"),
+            ("x BETWEEN (", "1", ") AND 2"),
+            ("a.f(b -> ", "c", ")"),
+        ] {
+            let (open, close) = (open.repeat(depth), close.repeat(depth));
+            for sql in [format!("SELECT {open}{inner}{close}"), format!("SELECT {open}{inner}")] {
+                // Whether it is too deep is the parser's to say.
+                let _ = Statement::parse(&sql);
+            }
+        }
+        let from = format!("SELECT * FROM {}t{}", "(".repeat(depth), ")".repeat(depth));
+        let _ = Statement::parse(&from);
+        assert!(Statement::parse("SELECT f(f(f(f(f(f(f(f(x))))))))").is_ok());
+        assert!(Statement::parse("SELECT f(a => 1, b => g(c => 2))").is_ok());
     }
 
     #[test]
