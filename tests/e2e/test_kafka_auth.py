@@ -524,3 +524,19 @@ def test_a_client_above_its_rate_is_answered_at_once_told_and_then_held_back(ask
     consumer.close()
     assert [len(message.value()) for message in read] == [400_000] * 3
     assert told and told[0] > 2
+
+
+def test_what_a_client_above_its_rate_sent_before_it_closed_is_kept(asking, topic):
+    add_user(asking, "parting")
+    make_topic(asking, topic)
+    allow(asking, "parting", "ALL", "topic", topic)
+    asking.cli("user", "alter", "parting", "--write-rate", "500KiB", env=as_user("admin", ROOT_PASSWORD))
+    producer = confluent_kafka.Producer(settings(asking, "parting") | {"acks": 0, "batch.num.messages": 1})
+    for _ in range(200):
+        producer.produce(topic, bytes(10_000))
+    assert producer.flush(WAIT) == 0
+    producer.close()
+    partition = confluent_kafka.TopicPartition(topic, 0)
+    consumer = confluent_kafka.Consumer(settings(asking, "admin", ROOT_PASSWORD) | {"group.id": topic})
+    eventually(lambda: consumer.get_watermark_offsets(partition)[1] == 200, "all of it is there")
+    consumer.close()

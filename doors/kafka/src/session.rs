@@ -247,7 +247,11 @@ impl Session {
 
     /// Whether everything that was begun is answered and sent, and nothing more will begin.
     pub(crate) fn is_finished(&self) -> bool {
-        self.ending && self.next.is_none() && self.slots.is_empty() && self.output.is_empty()
+        self.ending
+            && self.next.is_none()
+            && self.slots.is_empty()
+            && self.output.is_empty()
+            && !self.frames.has_next()
     }
 
     /// Forgets a request that waits to begin, and whatever follows it.

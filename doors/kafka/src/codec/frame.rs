@@ -81,14 +81,29 @@ impl Frames {
 
     /// Whether a large frame has its memory and is still arriving.
     pub(crate) fn is_receiving_large(&self) -> bool {
-        self.partial.as_ref().is_some_and(|(frame, _)| frame.len() > LARGE_FRAME_BYTES)
+        self.arriving().is_some_and(|frame| frame.len() > LARGE_FRAME_BYTES)
+    }
+
+    /// A frame of which bytes are missing.
+    fn arriving(&self) -> Option<&BytesMut> {
+        let partial = self.partial.as_ref().filter(|(frame, filled)| *filled < frame.len());
+        partial.map(|(frame, _)| frame)
+    }
+
+    /// Whether [`Frames::next`] has something to tell: a whole frame, or what is wrong with one.
+    pub(crate) fn has_next(&self) -> bool {
+        if self.partial.is_some() || self.awaits_grant.is_some() {
+            return self.partial.is_some() && self.arriving().is_none();
+        }
+        let staged = &self.staging[self.staged.clone()];
+        staged.split_first_chunk::<PREFIX_BYTES>().is_some_and(|(prefix, rest)| {
+            self.checked_len(*prefix).map_or(true, |len| len <= rest.len())
+        })
     }
 
     /// Whether there is room for a byte: there is none only while something waits for [`Frames::next`].
     pub(crate) fn has_room(&self) -> bool {
-        let is_arriving =
-            self.partial.as_ref().is_some_and(|(frame, filled)| *filled < frame.len());
-        is_arriving || self.staged.len() < self.staging.len()
+        self.arriving().is_some() || self.staged.len() < self.staging.len()
     }
 
     /// Where the next bytes go: first the rest of a frame, then what follows it.

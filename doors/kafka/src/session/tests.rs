@@ -74,6 +74,21 @@ fn bytes_are_wanted_only_where_they_have_room() {
 }
 
 #[test]
+fn what_arrived_whole_before_the_end_is_served_however_late_it_begins() {
+    let mut session = Session::new(LIMITS, Entrance::Open);
+    let (first, second) = (frame(Api::Metadata, 1, 0), frame(Api::Metadata, 2, 0));
+    session.feed(&[&first[..], &second, &first[..6]].concat());
+    session.on_end();
+    for correlation_id in [1, 2] {
+        assert!(!session.is_finished(), "{correlation_id} has not begun");
+        let (id, _) = begin(&mut session).unwrap();
+        session.on_answer(id, Some(response(correlation_id)));
+        assert_eq!(correlation_ids(&session.sent()), [correlation_id]);
+    }
+    assert!(session.is_finished(), "what is left is half a request");
+}
+
+#[test]
 fn a_request_without_a_response_keeps_its_place() {
     let mut session = Session::new(LIMITS, Entrance::Open);
     session.feed(&[frame(Api::Produce, 1, 0), frame(Api::Produce, 2, 0)].concat());
@@ -144,8 +159,8 @@ fn a_large_request_waits_for_memory_and_gives_it_back_with_its_answer() {
     assert_eq!((session.awaits_grant(), session.granted_bytes()), (None, size));
     assert!(session.is_receiving_large());
     session.feed(&large[fed..]);
+    assert!(!session.is_receiving_large(), "it is here, whenever it begins");
     let (id, _) = begin(&mut session).unwrap();
-    assert!(!session.is_receiving_large());
     assert_eq!(session.granted_bytes(), size);
     session.on_answer(id, None);
     assert_eq!(session.granted_bytes(), 0);
