@@ -501,7 +501,10 @@ mod tests {
         }
         let from = format!("SELECT * FROM {}t{}", "(".repeat(depth), ")".repeat(depth));
         let _ = Statement::parse(&from);
-        assert!(Statement::parse("SELECT f(f(f(f(f(f(f(f(x))))))))").is_ok());
+        let calls = |depth: usize| format!("SELECT {}x{}", "f(".repeat(depth), ")".repeat(depth));
+        assert!(Statement::parse(&calls(30)).is_ok());
+        let unclosed = format!("SELECT {}1", "ARRAY[".repeat(30));
+        assert_eq!(Statement::parse(&unclosed).unwrap_err().sqlstate, "54001");
         assert!(Statement::parse("SELECT f(a => 1, b => g(c => 2))").is_ok());
     }
 

@@ -27,7 +27,7 @@ impl Broker {
         batch: BytesMut,
     ) -> Result<Appended, AppendFailure> {
         let appended = self.append_batch(principal, topic, index, batch, Pacing::Waits).await;
-        appended.map(|appended| appended.done)
+        appended.map(|appended| appended.done).inspect_err(|_| metrics::batch_refused())
     }
 
     /// As [`Broker::append`], but above the principal's rate it is the caller who holds it back; see
@@ -45,25 +45,11 @@ impl Broker {
         index: PartitionIndex,
         batch: BytesMut,
     ) -> Result<Paced<Appended>, AppendFailure> {
-        self.append_batch(principal, topic, index, batch, Pacing::Tells).await
+        let appended = self.append_batch(principal, topic, index, batch, Pacing::Tells).await;
+        appended.inspect_err(|_| metrics::batch_refused())
     }
 
     async fn append_batch(
-        &self,
-        principal: &Principal,
-        topic: &TopicRef,
-        index: PartitionIndex,
-        batch: BytesMut,
-        pacing: Pacing,
-    ) -> Result<Paced<Appended>, AppendFailure> {
-        let appended = self.try_append(principal, topic, index, batch, pacing).await;
-        if appended.is_err() {
-            metrics::batch_refused();
-        }
-        appended
-    }
-
-    async fn try_append(
         &self,
         principal: &Principal,
         topic: &TopicRef,

@@ -167,21 +167,19 @@ impl Broker {
         self.pay_off(principal, Direction::Written).await;
     }
 
-    /// Waits until a principal owes no more than [`WINDOW`].
-    pub(crate) async fn pay_off(&self, principal: &Principal, direction: Direction) {
-        if self.rate(principal, direction).is_none() {
-            return;
-        }
+    /// Waits until a principal owes no more than [`WINDOW`]; gives how many bytes that is, `None` where
+    /// it has no rate.
+    pub(crate) async fn pay_off(
+        &self,
+        principal: &Principal,
+        direction: Direction,
+    ) -> Option<usize> {
+        let rate = self.rate(principal, direction)?;
         let quota = self.gate().rates().quota(direction);
         let owed = quota.lock().owed(principal, self.clock().now());
         if owed > WINDOW {
             sleep(owed - WINDOW).await;
         }
-    }
-
-    /// Most bytes that a principal may read at once; `None` where it has no rate.
-    pub(crate) fn read_window(&self, principal: &Principal) -> Option<usize> {
-        let rate = self.rate(principal, Direction::Read)?;
         let window = rate.0.saturating_mul(WINDOW.as_secs());
         Some(usize::try_from(window).unwrap_or(usize::MAX))
     }

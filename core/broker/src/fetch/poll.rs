@@ -36,8 +36,7 @@ impl Broker {
     /// # Cancellation
     /// Safe to drop at any await.
     pub async fn fetch_paced(&self, principal: &Principal, mut fetch: Fetch) -> Paced<Fetched> {
-        self.pay_off(principal, Direction::Read).await;
-        if let Some(window) = self.read_window(principal) {
+        if let Some(window) = self.pay_off(principal, Direction::Read).await {
             fetch.bytes_max = fetch.bytes_max.min(window);
             fetch.bytes_min = fetch.bytes_min.min(window);
         }
