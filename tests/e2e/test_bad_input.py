@@ -5,7 +5,9 @@ import random
 import socket
 import struct
 
+import psycopg
 import pytest
+import requests
 
 from clients import Record, confluent
 from clients.watch import resident
@@ -99,3 +101,23 @@ def test_a_http_request_that_is_too_large_is_refused(shared_node):
     answer = send(shared_node.addresses["http"],
                   b"POST /topics/x/records HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n", False)
     assert answer.split(b" ")[1] in (b"413", b"400")
+
+
+@pytest.mark.parametrize("kind", ["text", "prepared", "http"])
+def test_a_statement_of_any_depth_leaves_the_node_running(shared_node, kind):
+    def ask(condition, conditions):
+        sql = f"SELECT 1 AS one WHERE {' OR '.join([condition] * conditions)}"
+        if kind == "http":
+            answer = requests.post(f"{shared_node.http}/sql", data=sql, timeout=60)
+            return "one" if answer.ok else answer.json()["sqlstate"]
+        with psycopg.connect(**shared_node.postgres, autocommit=True) as connection:
+            try:
+                row = connection.execute(sql, prepare=kind == "prepared").fetchone()
+                return "one" if row == (1,) else row
+            except psycopg.Error as error:
+                return error.sqlstate
+
+    assert ask("1 + 1 = 2", 1000) == "one"
+    assert ask("1 + 1 = 2", 200_000) == "54001"
+    assert ask("(1 = 2 AND 2 = 3) OR NOT 2 = 1", 900) == "one"
+    assert ask("2 = ANY (ARRAY[1])", 5000) == "54001", "also what is rewritten for PostgreSQL's sake"

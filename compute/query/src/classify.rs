@@ -80,7 +80,8 @@ fn syntax(error: &ParserError, sql: Option<&str>) -> QueryError {
             return QueryError::new(
                 sqlstate::STATEMENT_TOO_COMPLEX,
                 "the statement is nested too deeply",
-            );
+            )
+            .with_hint("each operator of a chain nests: `a IN (…)` takes the place of many `OR`s");
         }
     };
     let (message, location) = position_in_message(text);

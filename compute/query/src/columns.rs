@@ -6,12 +6,10 @@ use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::sql::sqlparser::ast::{DataType as SqlType, ExactNumberInfo, TimezoneInfo};
-use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
-use datafusion::sql::sqlparser::parser::Parser;
 use posthouse_broker::{ColumnFormat, DecodeFailure, Topic, TopicSchema};
 
-use crate::QueryError;
 use crate::error::sqlstate;
+use crate::{PostgresDialect, QueryError};
 
 /// The time zone of instants, as Arrow spells it.
 pub(crate) const UTC: &str = "UTC";
@@ -109,8 +107,8 @@ impl ColumnType {
     /// # Errors
     /// The reason, when it is not a type, or one that a column cannot have.
     pub(crate) fn parse(text: &str) -> Result<ColumnType, String> {
-        let parsed = Parser::new(&PostgreSqlDialect {})
-            .try_with_sql(text)
+        let parsed = PostgresDialect::of(text)
+            .parser(text)
             .and_then(|mut parser| parser.parse_data_type())
             .map_err(|_| format!("{text} is not a type"))?;
         ColumnType::of(&parsed).ok_or_else(|| {

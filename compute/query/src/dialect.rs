@@ -16,6 +16,9 @@ use datafusion::sql::sqlparser::ast::Expr;
 use datafusion::sql::sqlparser::dialect::{Dialect, PostgreSqlDialect, Precedence};
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
+use datafusion::sql::sqlparser::tokenizer::Tokenizer;
+
+use crate::depth;
 
 /// `PostgreSqlDialect`, without expressions as names of arguments. A name may still be an identifier
 /// (`f(a => 1)`).
@@ -31,6 +34,9 @@ const BEGUN_PER_BYTE: usize = 8;
 
 /// And for every text, so that a short one may be nested as deep as it can be.
 const BEGUN_AT_LEAST: usize = 10_000;
+
+/// LIMIT: brackets in one another, and all else that the parser calls itself for.
+pub(crate) const RECURSION_MAX: usize = 128;
 
 const POSTGRES: PostgreSqlDialect = PostgreSqlDialect {};
 
@@ -48,6 +54,18 @@ impl PostgresDialect {
     pub fn of(sql: &str) -> PostgresDialect {
         let left = BEGUN_AT_LEAST.saturating_add(sql.len().saturating_mul(BEGUN_PER_BYTE));
         PostgresDialect { left: Cell::new(left) }
+    }
+
+    /// The parser of that text. What it makes of it has room on [`crate::STACK_BYTES`].
+    ///
+    /// # Errors
+    /// What is not a token, or that the text is nested too deeply.
+    pub fn parser(&self, sql: &str) -> Result<Parser<'_>, ParserError> {
+        let tokens = Tokenizer::new(self, sql).tokenize_with_location()?;
+        if depth::is_too_deep(&tokens) {
+            return Err(ParserError::RecursionLimitExceeded);
+        }
+        Ok(Parser::new(self).with_recursion_limit(RECURSION_MAX).with_tokens_with_locations(tokens))
     }
 }
 

@@ -20,7 +20,7 @@ use tokio::runtime::{Handle, Runtime};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
-use crate::{QueryConfig, QueryError, QuerySession};
+use crate::{QueryConfig, QueryError, QuerySession, STACK_BYTES};
 
 /// Consumers named when memory runs out.
 const CONSUMERS_NAMED: NonZeroUsize = NonZeroUsize::new(3).expect("three is not zero");
@@ -71,6 +71,7 @@ impl QueryEngine {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(config.threads.max(1))
             .thread_name("query")
+            .thread_stack_size(STACK_BYTES)
             .on_thread_start(move || yield_to_others(niceness))
             .enable_all()
             .build()

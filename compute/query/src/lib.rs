@@ -10,6 +10,7 @@ mod columns;
 mod config;
 mod ddl;
 mod decode;
+mod depth;
 mod dialect;
 mod encode;
 mod endpoints;
@@ -30,6 +31,7 @@ mod topic;
 mod yielding;
 
 pub use config::{FileAccess, QueryConfig};
+pub use depth::STACK_BYTES;
 pub use dialect::PostgresDialect;
 pub use engine::{QueryEngine, StartError};
 pub use error::QueryError;

@@ -36,12 +36,9 @@ use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan};
 pub(crate) use self::access::{AccessStatement, Revoked, UserOption};
 use crate::QueryError;
 use crate::catalog::{CATALOG, SCHEMA};
-use crate::dialect::PostgresDialect;
+use crate::dialect::{PostgresDialect, RECURSION_MAX};
 use crate::error::sqlstate;
 use crate::position::char_position;
-
-/// LIMIT: nesting of expressions and queries.
-const RECURSION_MAX: usize = 128;
 
 /// One statement of a script.
 #[derive(Clone)]
@@ -116,11 +113,12 @@ impl Statement {
         let script: Arc<str> = Arc::from(sql);
         let about = |error| QueryError::about(&error, sql);
         let dialect = PostgresDialect::of(sql);
-        let parser = DFParserBuilder::new(sql)
+        let mut parser = DFParserBuilder::new("")
             .with_dialect(&dialect)
             .with_recursion_limit(RECURSION_MAX)
             .build()
             .map_err(about)?;
+        parser.parser = dialect.parser(sql).map_err(|error| about(error.into()))?;
         let mut script_parser = ScriptParser { sql, parser };
         let mut statements = Vec::new();
         loop {
@@ -506,6 +504,10 @@ mod tests {
         let unclosed = format!("SELECT {}1", "ARRAY[".repeat(30));
         assert_eq!(Statement::parse(&unclosed).unwrap_err().sqlstate, "54001");
         assert!(Statement::parse("SELECT f(a => 1, b => g(c => 2))").is_ok());
+        let chain =
+            |conditions: usize| format!("SELECT {}", vec!["a = 1"; conditions].join(" OR "));
+        assert!(Statement::parse(&chain(2000)).is_ok());
+        assert_eq!(Statement::parse(&chain(1_000_000)).unwrap_err().sqlstate, "54001");
     }
 
     #[test]

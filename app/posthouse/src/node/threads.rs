@@ -2,6 +2,7 @@
 
 use std::io;
 
+use posthouse_query::STACK_BYTES;
 use tokio::runtime::{Builder, Handle, Runtime};
 
 /// How many tasks a thread runs before it looks for what has come over the network.
@@ -47,5 +48,7 @@ impl Drop for DoorThreads {
 fn builder(name: &'static str) -> Builder {
     let mut builder = Builder::new_multi_thread();
     builder.thread_name(name).event_interval(TASKS_BETWEEN_EVENTS).enable_all();
+    // What a door holds of a statement is dropped on its thread.
+    builder.thread_stack_size(STACK_BYTES);
     builder
 }

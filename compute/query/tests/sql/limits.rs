@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::StreamExt;
-use posthouse_query::{Outcome, QueryConfig};
+use posthouse_query::{Outcome, QueryConfig, STACK_BYTES};
 use posthouse_types::ByteSize;
 
 use crate::node::{Node, config, run};
@@ -105,4 +105,71 @@ async fn an_engine_that_is_gone_ends_its_streams_with_an_error() {
     }
     let last = last.expect("an end that is told");
     assert!(last.is_err(), "a result that was cut short looks complete");
+}
+
+/// As on a node's own threads, whose stacks are as large as what is parsed may need.
+fn on_large_stacks(work: impl Future<Output = ()> + Send + 'static) {
+    let mut threads = tokio::runtime::Builder::new_multi_thread();
+    let threads = threads.worker_threads(1).thread_stack_size(STACK_BYTES).enable_all().build();
+    let threads = threads.unwrap();
+    threads.block_on(threads.spawn(work)).unwrap();
+}
+
+#[test]
+fn a_statement_as_deep_as_it_may_be_is_run() {
+    on_large_stacks(async {
+        let node = node_with(config(), 3).await;
+        let chain = |item: &str, operator: &str, items: usize| vec![item; items].join(operator);
+        let deepest = chain("n = 4", " OR ", 2000);
+        assert_eq!(node.sql(&format!("SELECT n FROM t WHERE {deepest}")).await, "n\n");
+        for (sql, expected) in [
+            (chain("n < 4", " AND ", 800), "true"),
+            (chain("(n = 4 AND s = 'a')", " OR ", 300), "false"),
+            (chain("n", " + ", 150) + " > 0", "true"),
+            (chain("s", " || ", 500) + " > ''", "true"),
+            (format!("n{} > 0", "::BIGINT::INT".repeat(60)), "true"),
+            (format!("{}n > 0{}", "NOT (".repeat(40), ")".repeat(40)), "true"),
+            (format!("n = CASE {} ELSE 4 END", "WHEN n = 5 THEN 6 ".repeat(1000)), "false"),
+        ] {
+            let begun = &sql[..sql.len().min(40)];
+            let filtered =
+                node.sql(&format!("SELECT count(*) > 0 AS found FROM t WHERE {sql}")).await;
+            assert_eq!(filtered, format!("found\n{expected}\n"), "{begun}");
+            let computed = node.sql(&format!("SELECT bool_or({sql}) AS found FROM t")).await;
+            assert_eq!(computed, format!("found\n{expected}\n"), "{begun}");
+        }
+    });
+}
+
+#[test]
+fn as_many_queries_in_one_as_there_may_be_are_run() {
+    on_large_stacks(async {
+        let node = node_with(config(), 3).await;
+        let union = vec!["SELECT n FROM t"; 1000].join(" UNION ALL ");
+        assert_eq!(
+            node.sql(&format!("SELECT count(*) AS c FROM ({union}) AS u")).await,
+            "c\n3000\n"
+        );
+        let mut ctes = "WITH c0 AS (SELECT n FROM t)".to_owned();
+        for index in 1..500 {
+            ctes += &format!(", c{index} AS (SELECT n + 1 AS n FROM c{})", index - 1);
+        }
+        assert_eq!(node.sql(&format!("{ctes} SELECT max(n) AS m FROM c499")).await, "m\n502\n");
+    });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_that_might_be_too_deep_is_refused_and_nothing_else_is() {
+    let node = node_with(config(), 3).await;
+    for sql in [
+        format!("SELECT n FROM t WHERE {}", vec!["n = 4"; 1_000_000].join(" OR ")),
+        format!("SELECT {}", vec!["1"; 5000].join(" + ")),
+        format!("SELECT n{} FROM t", "::INT".repeat(5000)),
+        vec!["SELECT 1"; 5000].join(" UNION "),
+        format!("CREATE TOPIC deep (n INT{})", "[]".repeat(5000)),
+    ] {
+        let error = node.sql_error(&sql).await;
+        assert_eq!(error.sqlstate, "54001", "{error}");
+    }
+    assert_eq!(node.sql("SELECT count(*) AS c FROM t").await, "c\n3\n");
 }

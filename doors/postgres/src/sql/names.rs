@@ -14,7 +14,6 @@ use datafusion::sql::sqlparser::ast::{
     AccessExpr, DataType, Expr, Ident, ObjectName, Query, Select, SelectItem, SetExpr, Statement,
     TrimWhereField,
 };
-use datafusion::sql::sqlparser::parser::Parser;
 use posthouse_query::PostgresDialect;
 
 /// The name of what has none.
@@ -43,7 +42,7 @@ pub(crate) fn with_postgres_names(sql: &str, schema: SchemaRef) -> SchemaRef {
 
 /// A name for each of `width` columns, or `None` where the engine's is right.
 fn names_in(sql: &str, width: usize) -> Option<Vec<Option<String>>> {
-    let statements = Parser::parse_sql(&PostgresDialect::of(sql), sql).ok()?;
+    let statements = PostgresDialect::of(sql).parser(sql).ok()?.parse_statements().ok()?;
     let [Statement::Query(query)] = &statements[..] else { return None };
     let items = &first_select(query)?.projection;
     let is_wildcard = |item: &&SelectItem| {

@@ -55,6 +55,20 @@ impl Piece<'_> {
         })
     }
 
+    /// How many brackets are open at once, at most.
+    pub(crate) fn brackets(&self) -> usize {
+        let (mut open, mut most) = (0_usize, 0);
+        for token in &self.tokens {
+            match &self.sql[token.span.clone()] {
+                "(" | "[" => open += 1,
+                ")" | "]" => open = open.saturating_sub(1),
+                _ => {}
+            }
+            most = most.max(open);
+        }
+        most
+    }
+
     /// The bare words of the statement, as they are written.
     pub(crate) fn words(&self) -> impl Iterator<Item = &str> {
         let words = self.tokens.iter().filter(|token| token.kind == TokenKind::Word);

@@ -1,0 +1,321 @@
+//! How deep a tree may become that is made of a text, judged by its tokens.
+//!
+//! The parser bounds only how deep it calls itself. `a OR b OR c` it reads in a loop, and each `OR` becomes
+//! the parent of all before it: a tree as deep as the text is long, which whoever copies, compares, prints
+//! or frees it walks by calling itself. That ends with the thread's stack, and so with the process; and
+//! planning takes time that grows with the square of the depth, or its cube. So no tree is made of what
+//! might be deeper than [`DEPTH_MAX`], and [`STACK_BYTES`] has room for what is not.
+//!
+//! The estimate is never too low. Whatever may put what is before it into another node counts, but what
+//! stands on either side of a comma, an `OR` or a `THEN` is not nested in the other.
+
+use datafusion::sql::sqlparser::keywords::Keyword;
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
+
+/// LIMIT: nodes in one another, where each counts one that is quickly planned, such as `OR`.
+const DEPTH_MAX: usize = 2048;
+
+/// What another operator counts, such as `+`. SQLite's limit is twice as high, at 1000.
+const OPERATOR: usize = 4;
+
+/// LIMIT: queries and tables of one statement: a plan is as deep as these are many.
+const QUERIES_MAX: usize = 1024;
+
+/// The stack of a thread that runs SQL, or holds what was parsed of it. Only what is used takes memory.
+///
+/// Of a build that is not optimized a node takes up to 9 KB.
+pub const STACK_BYTES: usize = 64 * 1024 * 1024;
+
+/// Whether a tree of these tokens might be too deep.
+pub(crate) fn is_too_deep(tokens: &[TokenWithSpan]) -> bool {
+    let mut nesting = Nesting::default();
+    let mut previous = &Token::SemiColon;
+    let all = tokens.iter().map(|token| &token.token);
+    for token in all.filter(|token| !matches!(token, Token::Whitespace(_))) {
+        nesting.read(token, previous);
+        if nesting.depth() > DEPTH_MAX || nesting.queries > QUERIES_MAX {
+            return true;
+        }
+        previous = token;
+    }
+    false
+}
+
+/// What has been read of a statement.
+#[derive(Default)]
+struct Nesting {
+    /// The brackets that are open, the outermost first.
+    open: Vec<Brackets>,
+    /// What is in none, or in the innermost.
+    innermost: Brackets,
+    /// How deep `innermost` is in `open`.
+    enclosing: usize,
+    queries: usize,
+}
+
+/// What is between two brackets, or in none, as far as it has been seen.
+#[derive(Default)]
+struct Brackets {
+    is_case: bool,
+    /// The deepest item of a list that has ended.
+    before: usize,
+    /// What joins the parts of this item: conditions, branches of a `CASE`, queries, tables.
+    joints: usize,
+    /// The deepest part that has ended.
+    part: usize,
+    /// The operators of this part.
+    operators: usize,
+    /// The deepest brackets in it.
+    inner: usize,
+    /// A comma may be followed by a table.
+    lists_tables: bool,
+}
+
+impl Nesting {
+    /// What is an operator to whom it looks like one may be a name: `a + or + b`. It is not after an
+    /// operand.
+    fn read(&mut self, token: &Token, previous: &Token) {
+        let keyword = keyword(token);
+        let follows_operand = may_end_operand(previous);
+        self.queries += usize::from(QUERIES.contains(&keyword));
+        match (token, keyword) {
+            (Token::LParen | Token::LBracket | Token::LBrace, _) => self.begin(false),
+            (Token::RParen | Token::RBracket | Token::RBrace, _) if !self.open.is_empty() => {
+                while self.innermost.is_case {
+                    self.end();
+                }
+                self.end();
+            }
+            (_, Keyword::CASE) if !follows_operand => self.begin(true),
+            (_, Keyword::END) if follows_operand && self.innermost.is_case => self.end(),
+            (Token::SemiColon, _) => *self = Nesting::default(),
+            (Token::Comma, _) => {
+                self.queries += usize::from(self.innermost.lists_tables);
+                self.innermost.end_item();
+            }
+            (_, Keyword::AND | Keyword::OR | Keyword::WHEN | Keyword::THEN | Keyword::ELSE)
+                if follows_operand =>
+            {
+                self.innermost.end_part();
+            }
+            (_, Keyword::JOIN) if follows_operand || JOINS.contains(&self::keyword(previous)) => {
+                self.innermost.end_part();
+            }
+            (_, Keyword::SELECT) if SET_OPERATORS.contains(&self::keyword(previous)) => {
+                self.innermost.end_part();
+            }
+            (Token::Word(_), Keyword::NoKeyword) => {}
+            (token, _) if is_value(token) => {}
+            _ => self.innermost.operators += OPERATOR,
+        }
+        match keyword {
+            Keyword::FROM | Keyword::USING => self.innermost.lists_tables = true,
+            Keyword::SELECT => self.innermost.lists_tables = false,
+            _ => {}
+        }
+    }
+
+    fn begin(&mut self, is_case: bool) {
+        if !is_case {
+            // They may be an operator on what is before them: `a[1][2]`.
+            self.innermost.operators += OPERATOR;
+        }
+        self.enclosing += self.innermost.around();
+        let inner = Brackets { is_case, ..Brackets::default() };
+        self.open.push(std::mem::replace(&mut self.innermost, inner));
+    }
+
+    fn end(&mut self) {
+        let Some(around) = self.open.pop() else { return };
+        let closed = std::mem::replace(&mut self.innermost, around).depth();
+        self.enclosing -= self.innermost.around();
+        self.innermost.inner = self.innermost.inner.max(closed);
+    }
+
+    fn depth(&self) -> usize {
+        self.enclosing + self.innermost.depth()
+    }
+}
+
+impl Brackets {
+    /// How deep it is that what comes next is in.
+    fn around(&self) -> usize {
+        self.own() + self.joints + self.operators
+    }
+
+    /// A `CASE` is a node; a bracket that is one counts as the operator that it may be.
+    fn own(&self) -> usize {
+        if self.is_case { OPERATOR } else { 0 }
+    }
+
+    fn depth(&self) -> usize {
+        let part = self.part.max(self.operators + self.inner);
+        self.before.max(self.own() + self.joints + part)
+    }
+
+    fn end_part(&mut self) {
+        self.part = self.part.max(self.operators + self.inner);
+        self.joints += 1;
+        (self.operators, self.inner) = (0, 0);
+    }
+
+    fn end_item(&mut self) {
+        self.before = self.depth();
+        (self.joints, self.part, self.operators, self.inner) = (0, 0, 0, 0);
+    }
+}
+
+/// What a plan has a node for; operators between queries are one less.
+const QUERIES: &[Keyword] =
+    &[Keyword::SELECT, Keyword::VALUES, Keyword::TABLE, Keyword::JOIN, Keyword::APPLY];
+
+/// What may be before `JOIN`, and `SELECT`.
+const JOINS: &[Keyword] = &[
+    Keyword::INNER,
+    Keyword::LEFT,
+    Keyword::RIGHT,
+    Keyword::FULL,
+    Keyword::OUTER,
+    Keyword::CROSS,
+    Keyword::NATURAL,
+];
+const SET_OPERATORS: &[Keyword] =
+    &[Keyword::UNION, Keyword::INTERSECT, Keyword::EXCEPT, Keyword::ALL, Keyword::DISTINCT];
+
+/// Whether an operand may end with this token, and none may follow.
+fn may_end_operand(token: &Token) -> bool {
+    match token {
+        Token::RParen | Token::RBracket | Token::RBrace => true,
+        Token::Word(word) => matches!(
+            word.keyword,
+            Keyword::NoKeyword | Keyword::NULL | Keyword::TRUE | Keyword::FALSE | Keyword::END
+        ),
+        token => is_value(token),
+    }
+}
+
+fn is_value(token: &Token) -> bool {
+    matches!(
+        token,
+        Token::EOF
+            | Token::Number(..)
+            | Token::Placeholder(_)
+            | Token::SingleQuotedString(_)
+            | Token::DoubleQuotedString(_)
+            | Token::DollarQuotedString(_)
+            | Token::EscapedStringLiteral(_)
+            | Token::UnicodeStringLiteral(_)
+            | Token::NationalStringLiteral(_)
+            | Token::HexStringLiteral(_)
+    )
+}
+
+fn keyword(token: &Token) -> Keyword {
+    match token {
+        Token::Word(word) => word.keyword,
+        _ => Keyword::NoKeyword,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+    use datafusion::sql::sqlparser::tokenizer::Tokenizer;
+
+    use super::*;
+
+    fn check(sql: &str, expected: bool) {
+        let dialect = PostgreSqlDialect {};
+        let tokens = Tokenizer::new(&dialect, sql).tokenize_with_location().unwrap();
+        assert_eq!(is_too_deep(&tokens), expected, "{}", &sql[..sql.len().min(60)]);
+    }
+
+    fn chain(item: &str, operator: &str, items: usize) -> String {
+        vec![item; items].join(operator)
+    }
+
+    #[test]
+    fn long_lists_are_not_deep() {
+        let rows = chain("(1, 'a', -2.5, NULL, DATE '2020-01-01', f(x + 1))", ", ", 50_000);
+        check(&format!("INSERT INTO t VALUES {rows}"), false);
+        check(&format!("SELECT * FROM t WHERE a IN ({})", chain("-1", ", ", 100_000)), false);
+        check(&format!("SELECT {} FROM t", chain("a + b * c AS d", ", ", 4_000)), false);
+        check(&chain("SELECT a = 1 OR b", "; ", 10_000), false);
+        check(&format!("SELECT '{}'", chain("a", " OR ", 10_000)), false);
+    }
+
+    #[test]
+    fn a_chain_of_operators_is_as_deep_as_it_is_long() {
+        for operator in [" + ", " || ", " -> ", " IS DISTINCT FROM ", "."] {
+            let of = |items: usize| format!("SELECT {}", chain("a", operator, items));
+            check(&of(150), false);
+            check(&of(513), true);
+        }
+        check(&format!("SELECT a{}", "[1]".repeat(513)), true);
+        check(&format!("SELECT a{}", "::INT".repeat(513)), true);
+        check(&format!("SELECT CAST(a AS INT{})", "[]".repeat(513)), true);
+        check(&format!("SELECT {} a", "NOT ".repeat(513)), true);
+    }
+
+    #[test]
+    fn conditions_are_as_deep_as_they_are_many() {
+        for condition in ["a", "t.a = 1", "(a = -1 AND b IS NULL)", "a IN (1, 2)", "NOT a = 'OR'"] {
+            for operator in [" OR ", " AND "] {
+                check(&format!("SELECT {}", chain(condition, operator, 2000)), false);
+                check(&format!("SELECT {}", chain(condition, operator, 2100)), true);
+            }
+        }
+        let branches = |count: usize| "WHEN a = 1 THEN b + c ".repeat(count);
+        check(&format!("SELECT CASE {} ELSE 2 END", branches(1000)), false);
+        check(&format!("SELECT CASE {} ELSE 2 END", branches(1100)), true);
+        check(&chain(&format!("CASE {} END", branches(100)), " + ", 400), false);
+    }
+
+    #[test]
+    fn chains_in_chains_are_as_deep_as_all_of_them() {
+        let chain_of = |inner: &str| format!("({inner} + {})", chain("a", " + ", 120));
+        let three = chain_of(&chain_of(&chain_of("b")));
+        check(&format!("SELECT {three}"), false);
+        check(&format!("SELECT {}", chain_of(&chain_of(&three))), true);
+        check(&format!("SELECT {three} + {three}, {three}"), false);
+        // Also where the inner one comes last, or is never closed.
+        let behind = |inner: &str| format!("{} + ({inner}", chain("a", " + ", 200));
+        check(&format!("SELECT {}", behind(&behind("b"))), false);
+        check(&format!("SELECT {}", behind(&behind(&behind("b")))), true);
+        check(&format!("SELECT ({}) + {}", chain("a", " + ", 300), chain("a", " + ", 300)), true);
+        let case = |inner: &str| format!("CASE {} WHEN 1 THEN {inner} END", chain("a", " + ", 200));
+        check(&format!("SELECT {}", case(&case("b"))), false);
+        check(&format!("SELECT {} + {}", case("b"), chain("a", " + ", 400)), true);
+    }
+
+    #[test]
+    fn a_keyword_that_is_an_operand_parts_nothing() {
+        // Each may be a column's name, and then the chain goes on.
+        for name in ["and", "or", "when", "then", "else", "end"] {
+            let chained = chain(&format!("a + {name}"), " + ", 300);
+            check(&format!("SELECT {chained}"), true);
+            check(&format!("SELECT CASE {chained}"), true);
+        }
+        let parts = chain(&format!("{} + case", chain("a", " + ", 100)), " + ", 6);
+        check(&format!("SELECT {parts}"), true);
+    }
+
+    #[test]
+    fn queries_and_tables_are_counted_wherever_they_stand() {
+        check(&chain("SELECT a FROM t", " UNION ALL ", 1000), false);
+        check(&format!("SELECT 1 FROM {}", chain("t", " LEFT JOIN ", 1000)), false);
+        check(&chain("SELECT a, b FROM t", " UNION ALL ", 1100), true);
+        check(&format!("SELECT 1 FROM {}", chain("t", ", ", 1100)), true);
+        check(&format!("SELECT 1 FROM {}", chain("t", " JOIN ", 1100)), true);
+        let ctes = chain("c AS (SELECT a, b FROM d)", ", ", 1100);
+        check(&format!("WITH {ctes} SELECT 1"), true);
+    }
+
+    #[test]
+    fn brackets_that_do_not_match_are_no_way_round() {
+        check(&format!("SELECT ) a {}", chain("b", " OR ", 5000)), true);
+        check(&format!("SELECT {} a", ")".repeat(5000)), true);
+        check(&format!("SELECT {} a", "(".repeat(5000)), true);
+        check(&format!("SELECT {} a", "CASE ".repeat(5000)), true);
+    }
+}
