@@ -81,7 +81,9 @@ fn syntax(error: &ParserError, sql: Option<&str>) -> QueryError {
                 sqlstate::STATEMENT_TOO_COMPLEX,
                 "the statement is nested too deeply",
             )
-            .with_hint("each operator of a chain nests: `a IN (…)` takes the place of many `OR`s");
+            .with_hint(
+                "operators in a row nest as well: `a IN (…)` takes the place of many `OR`s",
+            );
         }
     };
     let (message, location) = position_in_message(text);

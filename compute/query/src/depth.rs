@@ -19,7 +19,11 @@ const DEPTH_MAX: usize = 2048;
 const OPERATOR: usize = 4;
 
 /// LIMIT: queries and tables of one statement: a plan is as deep as these are many.
-const QUERIES_MAX: usize = 1024;
+pub(crate) const QUERIES_MAX: usize = 1024;
+
+/// LIMIT: subqueries in one another, but for those in `FROM`, and `WITH`s in one another. DataFusion 55 looks at
+/// the inner ones twice for each that they are in.
+const SUBQUERIES_MAX: usize = 12;
 
 /// The stack of a thread that runs SQL, or holds what was parsed of it. Only what is used takes memory.
 ///
@@ -33,7 +37,10 @@ pub(crate) fn is_too_deep(tokens: &[TokenWithSpan]) -> bool {
     let all = tokens.iter().map(|token| &token.token);
     for token in all.filter(|token| !matches!(token, Token::Whitespace(_))) {
         nesting.read(token, previous);
-        if nesting.depth() > DEPTH_MAX || nesting.queries > QUERIES_MAX {
+        if nesting.depth() > DEPTH_MAX
+            || nesting.queries > QUERIES_MAX
+            || nesting.subqueries > SUBQUERIES_MAX
+        {
             return true;
         }
         previous = token;
@@ -51,12 +58,18 @@ struct Nesting {
     /// How deep `innermost` is in `open`.
     enclosing: usize,
     queries: usize,
+    /// How many of the brackets that are open hold one.
+    subqueries: usize,
 }
 
 /// What is between two brackets, or in none, as far as it has been seen.
 #[derive(Default)]
 struct Brackets {
     is_case: bool,
+    /// A query that is in these is a table.
+    is_table: bool,
+    /// It holds a query that is not a table, or a `WITH`.
+    is_subquery: bool,
     /// The deepest item of a list that has ended.
     before: usize,
     /// What joins the parts of this item: conditions, branches of a `CASE`, queries, tables.
@@ -67,32 +80,37 @@ struct Brackets {
     operators: usize,
     /// The deepest brackets in it.
     inner: usize,
+    /// How many `BETWEEN`s of this item wait for their `AND`, which is no condition's.
+    betweens: usize,
     /// A comma may be followed by a table.
     lists_tables: bool,
 }
 
 impl Nesting {
-    /// What is an operator to whom it looks like one may be a name: `a + or + b`. It is not after an
-    /// operand.
+    /// A keyword is the name of a column where an operand is expected (`a + or + b`), and then it parts
+    /// nothing; so `AND` and its like count as what they are only behind an operand.
     fn read(&mut self, token: &Token, previous: &Token) {
         let keyword = keyword(token);
         let follows_operand = may_end_operand(previous);
         self.queries += usize::from(QUERIES.contains(&keyword));
         match (token, keyword) {
-            (Token::LParen | Token::LBracket | Token::LBrace, _) => self.begin(false),
+            (Token::LParen | Token::LBracket | Token::LBrace, _) => self.begin_brackets(previous),
             (Token::RParen | Token::RBracket | Token::RBrace, _) if !self.open.is_empty() => {
                 while self.innermost.is_case {
                     self.end();
                 }
                 self.end();
             }
-            (_, Keyword::CASE) if !follows_operand => self.begin(true),
+            (_, Keyword::CASE) if !follows_operand => {
+                self.begin(Brackets { is_case: true, ..Brackets::default() });
+            }
             (_, Keyword::END) if follows_operand && self.innermost.is_case => self.end(),
             (Token::SemiColon, _) => *self = Nesting::default(),
             (Token::Comma, _) => {
                 self.queries += usize::from(self.innermost.lists_tables);
                 self.innermost.end_item();
             }
+            (_, Keyword::AND) if self.innermost.betweens > 0 => self.innermost.betweens -= 1,
             (_, Keyword::AND | Keyword::OR | Keyword::WHEN | Keyword::THEN | Keyword::ELSE)
                 if follows_operand =>
             {
@@ -109,27 +127,45 @@ impl Nesting {
             _ => self.innermost.operators += OPERATOR,
         }
         match keyword {
+            Keyword::BETWEEN => self.innermost.betweens += 1,
             Keyword::FROM | Keyword::USING => self.innermost.lists_tables = true,
             Keyword::SELECT => self.innermost.lists_tables = false,
             _ => {}
         }
+        let is_query = match keyword {
+            Keyword::SELECT | Keyword::VALUES | Keyword::TABLE => !self.innermost.is_table,
+            Keyword::WITH => true,
+            _ => false,
+        };
+        if is_query && !self.innermost.is_subquery && !self.open.is_empty() {
+            self.innermost.is_subquery = true;
+            self.subqueries += 1;
+        }
     }
 
-    fn begin(&mut self, is_case: bool) {
-        if !is_case {
-            // They may be an operator on what is before them: `a[1][2]`.
-            self.innermost.operators += OPERATOR;
-        }
+    fn begin_brackets(&mut self, previous: &Token) {
+        // They may be an operator on what is before them: `a[1][2]`.
+        self.innermost.operators += OPERATOR;
+        let is_table = match (previous, self::keyword(previous)) {
+            (_, Keyword::FROM | Keyword::JOIN | Keyword::LATERAL | Keyword::AS) => true,
+            (Token::Comma, _) => self.innermost.lists_tables,
+            (Token::LParen, _) => self.innermost.is_table,
+            _ => false,
+        };
+        self.begin(Brackets { is_table, ..Brackets::default() });
+    }
+
+    fn begin(&mut self, inner: Brackets) {
         self.enclosing += self.innermost.around();
-        let inner = Brackets { is_case, ..Brackets::default() };
         self.open.push(std::mem::replace(&mut self.innermost, inner));
     }
 
     fn end(&mut self) {
         let Some(around) = self.open.pop() else { return };
-        let closed = std::mem::replace(&mut self.innermost, around).depth();
+        let closed = std::mem::replace(&mut self.innermost, around);
         self.enclosing -= self.innermost.around();
-        self.innermost.inner = self.innermost.inner.max(closed);
+        self.subqueries -= usize::from(closed.is_subquery);
+        self.innermost.inner = self.innermost.inner.max(closed.depth());
     }
 
     fn depth(&self) -> usize {
@@ -162,6 +198,7 @@ impl Brackets {
     fn end_item(&mut self) {
         self.before = self.depth();
         (self.joints, self.part, self.operators, self.inner) = (0, 0, 0, 0);
+        self.betweens = 0;
     }
 }
 
@@ -219,10 +256,15 @@ fn keyword(token: &Token) -> Keyword {
 
 #[cfg(test)]
 mod tests {
+    use std::ops::ControlFlow;
+
+    use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, Visit, Visitor};
     use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
     use datafusion::sql::sqlparser::tokenizer::Tokenizer;
+    use proptest::prelude::*;
 
     use super::*;
+    use crate::PostgresDialect;
 
     fn check(sql: &str, expected: bool) {
         let dialect = PostgreSqlDialect {};
@@ -232,6 +274,95 @@ mod tests {
 
     fn chain(item: &str, operator: &str, items: usize) -> String {
         vec![item; items].join(operator)
+    }
+
+    /// Expressions, some of them not SQL, whose names are keywords more often than not.
+    fn expression() -> impl Strategy<Value = String> {
+        const NAMES: [&str; 12] =
+            ["a", "1", "NULL", "'x'", "and", "or", "when", "then", "else", "end", "case", "join"];
+        const OPERATORS: [&str; 8] = ["+", "OR", "AND", "=", "||", "->", ".", "LIKE"];
+        const AROUND: [(&str, &str); 10] = [
+            ("(", ")"),
+            ("NOT ", ""),
+            ("- ", ""),
+            ("", " IS NULL"),
+            ("", "::INT"),
+            ("", "[1]"),
+            ("f(1, ", ")"),
+            ("(SELECT a FROM t WHERE ", ")"),
+            ("CASE ", " END"),
+            ("EXISTS (SELECT 1 FROM t UNION ALL SELECT ", ")"),
+        ];
+        let one_of = prop::sample::select::<&'static str>;
+        one_of(NAMES.to_vec()).prop_map(str::to_owned).prop_recursive(24, 64, 3, move |inner| {
+            let three = (inner.clone(), inner.clone(), inner.clone());
+            prop_oneof![
+                4 => (inner.clone(), one_of(OPERATORS.to_vec()), inner.clone())
+                    .prop_map(|(left, operator, right)| format!("{left} {operator} {right}")),
+                2 => (inner.clone(), prop::sample::select(AROUND.to_vec()))
+                    .prop_map(|(inner, (open, close))| format!("{open}{inner}{close}")),
+                1 => three.clone().prop_map(|(a, b, c)| format!("CASE WHEN {a} THEN {b} ELSE {c} END")),
+                1 => three.clone().prop_map(|(a, b, c)| format!("{a} BETWEEN {b} AND {c}")),
+                1 => three.prop_map(|(a, b, c)| format!("{a} IN ({b}, {c})")),
+            ]
+        })
+    }
+
+    /// Measures how deep expressions are in one another, in what [`DEPTH_MAX`] counts.
+    #[derive(Default)]
+    struct Measure {
+        depth: usize,
+        deepest: usize,
+    }
+
+    fn weight(expression: &Expr) -> usize {
+        match expression {
+            Expr::Identifier(_) | Expr::Value(_) => 0,
+            Expr::BinaryOp { op: BinaryOperator::And | BinaryOperator::Or, .. } => 1,
+            _ => OPERATOR,
+        }
+    }
+
+    impl Visitor for Measure {
+        type Break = ();
+
+        fn pre_visit_expr(&mut self, expression: &Expr) -> ControlFlow<()> {
+            self.depth += weight(expression);
+            self.deepest = self.deepest.max(self.depth);
+            ControlFlow::Continue(())
+        }
+
+        fn post_visit_expr(&mut self, expression: &Expr) -> ControlFlow<()> {
+            self.depth -= weight(expression);
+            ControlFlow::Continue(())
+        }
+    }
+
+    fn estimate(sql: &str) -> usize {
+        let dialect = PostgreSqlDialect {};
+        let tokens = Tokenizer::new(&dialect, sql).tokenize().unwrap();
+        let (mut nesting, mut previous, mut deepest) = (Nesting::default(), &Token::SemiColon, 0);
+        for token in tokens.iter().filter(|token| !matches!(token, Token::Whitespace(_))) {
+            nesting.read(token, previous);
+            deepest = deepest.max(nesting.depth());
+            previous = token;
+        }
+        deepest
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4096))]
+
+        #[test]
+        fn a_tree_is_never_deeper_than_was_judged(expression in expression()) {
+            let sql = format!("SELECT {expression}");
+            let parsed = PostgresDialect::of(&sql).parser(&sql).and_then(|mut parser| parser.parse_statements());
+            if let Ok(statements) = parsed {
+                let mut measure = Measure::default();
+                let _ = statements.visit(&mut measure);
+                prop_assert!(measure.deepest <= estimate(&sql), "{}", measure.deepest);
+            }
+        }
     }
 
     #[test]
@@ -309,6 +440,33 @@ mod tests {
         check(&format!("SELECT 1 FROM {}", chain("t", " JOIN ", 1100)), true);
         let ctes = chain("c AS (SELECT a, b FROM d)", ", ", 1100);
         check(&format!("WITH {ctes} SELECT 1"), true);
+    }
+
+    #[test]
+    fn subqueries_are_counted_where_each_doubles_the_time() {
+        let nested = |open: &str, close: &str, count: usize| {
+            format!("SELECT a FROM {}t{}", open.repeat(count), close.repeat(count))
+        };
+        for (open, close) in [
+            ("t WHERE a IN (SELECT a FROM ", ")"),
+            ("t WHERE EXISTS ((SELECT a FROM ", "))"),
+            ("t WHERE a = (VALUES (1), ((SELECT a FROM ", ")))"),
+            ("(WITH c AS (SELECT 1) SELECT a FROM ", ") AS c"),
+            ("(WITH c AS (SELECT a FROM ", ") SELECT a FROM c) AS d"),
+        ] {
+            check(&nested(open, close, 6), false);
+            check(&nested(open, close, 13), true);
+        }
+        for (open, close) in [
+            ("(SELECT a FROM ", ") AS c"),
+            ("((SELECT a FROM ", ")) AS c"),
+            ("u, (SELECT a FROM ", ") AS c"),
+            ("u JOIN LATERAL (SELECT a FROM ", ") AS c ON true"),
+        ] {
+            check(&nested(open, close, 50), false);
+        }
+        let ctes = chain("c AS (SELECT a FROM t WHERE a IN (SELECT a FROM u))", ", ", 100);
+        check(&format!("WITH {ctes} SELECT 1"), false);
     }
 
     #[test]

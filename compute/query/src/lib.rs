@@ -16,6 +16,7 @@ mod encode;
 mod endpoints;
 mod engine;
 mod error;
+mod expansion;
 mod files;
 #[doc(hidden)]
 pub mod fuzz;

@@ -16,15 +16,14 @@ use datafusion::sql::sqlparser::ast::{
     visit_relations,
 };
 
-use crate::QueryError;
 use crate::catalog::{CATALOG, PublicSchema};
 use crate::columns::{SystemColumn, TopicColumns};
 use crate::ddl::with_near_topic;
 use crate::error::{nearest, sqlstate};
-use crate::guard;
 use crate::position::char_position;
 use crate::statement::fold;
 use crate::topic::TopicTable;
+use crate::{QueryError, expansion, guard};
 
 /// Plans a statement of the script `sql`.
 pub(crate) async fn plan(
@@ -34,6 +33,7 @@ pub(crate) async fn plan(
     sql: &str,
 ) -> Result<LogicalPlan, QueryError> {
     guard::check_statement(&statement)?;
+    expansion::check(&statement)?;
     if let Some(insert) = insert_of(&mut statement) {
         name_columns(catalog, insert, sql).await?;
     }

@@ -158,6 +158,15 @@ fn as_many_queries_in_one_as_there_may_be_are_run() {
     });
 }
 
+/// Queries each of which names the one before twice.
+fn doubled(queries: usize) -> String {
+    let named = |index: usize| {
+        format!(", c{index} AS (SELECT n FROM c{0} UNION ALL SELECT n FROM c{0})", index - 1)
+    };
+    let others: String = (1..queries).map(named).collect();
+    format!("WITH c0 AS (SELECT n FROM t){others} SELECT count(*) AS c FROM c{}", queries - 1)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_statement_that_might_be_too_deep_is_refused_and_nothing_else_is() {
     let node = node_with(config(), 3).await;
@@ -167,9 +176,17 @@ async fn a_statement_that_might_be_too_deep_is_refused_and_nothing_else_is() {
         format!("SELECT n{} FROM t", "::INT".repeat(5000)),
         vec!["SELECT 1"; 5000].join(" UNION "),
         format!("CREATE TOPIC deep (n INT{})", "[]".repeat(5000)),
+        format!(
+            "SELECT n FROM t WHERE {}true{}",
+            "EXISTS (SELECT 1 FROM t WHERE ".repeat(40),
+            ")".repeat(40)
+        ),
+        format!("{}SELECT n FROM t{}", "WITH c AS (".repeat(40), ") SELECT n FROM c".repeat(40)),
+        doubled(60),
     ] {
         let error = node.sql_error(&sql).await;
         assert_eq!(error.sqlstate, "54001", "{error}");
     }
     assert_eq!(node.sql("SELECT count(*) AS c FROM t").await, "c\n3\n");
+    assert_eq!(node.sql(&doubled(8)).await, "c\n384\n");
 }
