@@ -1,35 +1,51 @@
-//! How many queries a statement comes to, once those in `WITH` stand wherever they are named.
+//! What a statement comes to that says much in few words.
 //!
-//! DataFusion puts them there. So queries each of which names the one before twice are two to the power of
-//! their number, from a text that is short: neither its length nor the depth of its tree tells.
+//! DataFusion puts a query in `WITH` wherever it is named. So queries each of which names the one before twice
+//! are two to the power of their number; and so are the grouping sets of a `CUBE`. Neither the length of the
+//! text nor the depth of its tree tells.
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::ptr;
 
 use datafusion::sql::parser::Statement as DataFusionStatement;
-use datafusion::sql::sqlparser::ast::{ObjectName, ObjectNamePart, Query, Select, Visit, Visitor};
+use datafusion::sql::sqlparser::ast::{
+    Expr, GroupByExpr, GroupByWithModifier, ObjectName, ObjectNamePart, Query, Select, Visit,
+    Visitor,
+};
 
 use crate::QueryError;
 use crate::depth::QUERIES_MAX;
 use crate::error::sqlstate;
 use crate::statement::fold;
 
-/// Refuses a statement that comes to more than [`QUERIES_MAX`].
+/// LIMIT: grouping sets of one query, as in PostgreSQL.
+const GROUPING_SETS_MAX: usize = 4096;
+
+/// Refuses a statement that comes to more than [`QUERIES_MAX`] or [`GROUPING_SETS_MAX`].
 pub(crate) fn check(statement: &DataFusionStatement) -> Result<(), QueryError> {
     let sql = match statement {
         DataFusionStatement::Explain(explain) => return check(&explain.statement),
         DataFusionStatement::Statement(sql) => sql,
         _ => return Ok(()),
     };
-    match sql.visit(&mut Expansion::default()) {
-        ControlFlow::Continue(()) => Ok(()),
-        ControlFlow::Break(()) => Err(QueryError::new(
-            sqlstate::STATEMENT_TOO_COMPLEX,
-            format!("the statement comes to more than {QUERIES_MAX} queries"),
-        )
-        .with_hint("a query in WITH counts wherever it is named, with all that it names")),
-    }
+    let ControlFlow::Break(excess) = sql.visit(&mut Expansion::default()) else { return Ok(()) };
+    let refused = |message| QueryError::new(sqlstate::STATEMENT_TOO_COMPLEX, message);
+    Err(match excess {
+        Excess::Queries => {
+            refused(format!("the statement comes to more than {QUERIES_MAX} queries"))
+                .with_hint("a query in WITH counts wherever it is named, with all that it names")
+        }
+        Excess::GroupingSets => {
+            refused(format!("too many grouping sets present (maximum {GROUPING_SETS_MAX})"))
+        }
+    })
+}
+
+/// What a statement has too many of.
+enum Excess {
+    Queries,
+    GroupingSets,
 }
 
 #[derive(Default)]
@@ -43,17 +59,17 @@ struct Expansion {
 }
 
 impl Expansion {
-    fn add(&mut self, count: usize) -> ControlFlow<()> {
+    fn add(&mut self, count: usize) -> ControlFlow<Excess> {
         let Some(innermost) = self.counts.last_mut() else { return ControlFlow::Continue(()) };
         *innermost += count;
-        if *innermost > QUERIES_MAX { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        at_most(*innermost, QUERIES_MAX, Excess::Queries)
     }
 }
 
 impl Visitor for Expansion {
-    type Break = ();
+    type Break = Excess;
 
-    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<Excess> {
         for cte in query.with.iter().flat_map(|with| &with.cte_tables) {
             self.bodies.insert(place(&cte.query), fold(&cte.alias.name));
         }
@@ -61,7 +77,7 @@ impl Visitor for Expansion {
         ControlFlow::Continue(())
     }
 
-    fn post_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+    fn post_visit_query(&mut self, query: &Query) -> ControlFlow<Excess> {
         let count = self.counts.pop().unwrap_or(0);
         match self.bodies.remove(&place(query)) {
             Some(name) => {
@@ -73,17 +89,54 @@ impl Visitor for Expansion {
         }
     }
 
-    fn pre_visit_select(&mut self, _select: &Select) -> ControlFlow<()> {
+    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<Excess> {
+        at_most(grouping_sets(&select.group_by), GROUPING_SETS_MAX, Excess::GroupingSets)?;
         self.add(1)
     }
 
-    fn pre_visit_relation(&mut self, relation: &ObjectName) -> ControlFlow<()> {
+    fn pre_visit_relation(&mut self, relation: &ObjectName) -> ControlFlow<Excess> {
         let [ObjectNamePart::Identifier(name)] = &relation.0[..] else {
             return ControlFlow::Continue(());
         };
         let count = self.named.get(&fold(name)).copied().unwrap_or(0);
         self.add(count)
     }
+}
+
+fn at_most(count: usize, max: usize, excess: Excess) -> ControlFlow<Excess> {
+    if count > max { ControlFlow::Break(excess) } else { ControlFlow::Continue(()) }
+}
+
+/// How many grouping sets a `GROUP BY` comes to: its items are combined each with each.
+fn grouping_sets(group_by: &GroupByExpr) -> usize {
+    match group_by {
+        GroupByExpr::All(_) => 1,
+        GroupByExpr::Expressions(items, modifiers) => {
+            let modified = modifiers.iter().map(|modifier| match modifier {
+                GroupByWithModifier::Cube => subsets(items.len()),
+                GroupByWithModifier::Rollup => items.len() + 1,
+                GroupByWithModifier::GroupingSets(sets) => sets_of(sets),
+                GroupByWithModifier::Totals => 1,
+            });
+            items.iter().map(sets_of).chain(modified).fold(1, usize::saturating_mul)
+        }
+    }
+}
+
+fn sets_of(item: &Expr) -> usize {
+    match item {
+        Expr::Cube(items) => subsets(items.len()),
+        Expr::Rollup(items) => items.len() + 1,
+        Expr::GroupingSets(sets) => {
+            let combined = |set: &Vec<Expr>| set.iter().map(sets_of).fold(1, usize::saturating_mul);
+            sets.iter().map(combined).fold(0, usize::saturating_add)
+        }
+        _ => 1,
+    }
+}
+
+fn subsets(items: usize) -> usize {
+    u32::try_from(items).ok().and_then(|items| 2_usize.checked_pow(items)).unwrap_or(usize::MAX)
 }
 
 /// Tells queries of one statement apart while it stays where it is.
@@ -120,6 +173,20 @@ mod tests {
             check_one(&format!("SELECT a FROM t WHERE a IN ({})", doubled(first, 80)), false);
         }
         check_one(&doubled("SELECT 1", 80).replace(" SELECT 1 FROM c79", " SELECT 1"), false);
+    }
+
+    #[test]
+    fn grouping_sets_are_counted_before_they_are_made() {
+        let grouped = |by: String| format!("SELECT count(*) FROM t GROUP BY {by}");
+        let items = |count: usize| vec!["a"; count].join(", ");
+        check_one(&grouped(items(100)), true);
+        check_one(&grouped(format!("CUBE({})", items(12))), true);
+        check_one(&grouped(format!("CUBE({})", items(13))), false);
+        check_one(&grouped(format!("CUBE({})", items(500))), false);
+        check_one(&grouped(format!("ROLLUP({})", items(500))), true);
+        check_one(&grouped(format!("ROLLUP({0}), ROLLUP({0})", items(100))), false);
+        check_one(&grouped(format!("GROUPING SETS ({})", vec!["(a, b)"; 900].join(", "))), true);
+        check_one(&grouped(vec!["GROUPING SETS ((a), (b))"; 13].join(", ")), false);
     }
 
     #[test]

@@ -183,6 +183,7 @@ async fn a_statement_that_might_be_too_deep_is_refused_and_nothing_else_is() {
         ),
         format!("{}SELECT n FROM t{}", "WITH c AS (".repeat(40), ") SELECT n FROM c".repeat(40)),
         doubled(60),
+        format!("SELECT count(*) FROM t GROUP BY CUBE({})", vec!["n"; 40].join(", ")),
     ] {
         let error = node.sql_error(&sql).await;
         assert_eq!(error.sqlstate, "54001", "{error}");
