@@ -6,10 +6,11 @@
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256, Sha384, Sha512};
-use x509_cert::Certificate;
 use x509_cert::der::asn1::ContextSpecific;
-use x509_cert::der::{Any, Decode, Reader, SliceReader, Tag, TagNumber, Tagged};
+use x509_cert::der::{Any, Reader, SliceReader, Tag, TagNumber, Tagged};
 use x509_cert::spki::AlgorithmIdentifierRef;
+
+use super::certificate;
 
 /// SPEC: RFC 8017, appendix A.2.3: the hash is a parameter of the signature.
 const RSASSA_PSS: &str = "1.2.840.113549.1.1.10";
@@ -17,8 +18,8 @@ const RSASSA_PSS: &str = "1.2.840.113549.1.1.10";
 const SHA1: &str = "1.3.14.3.2.26";
 
 /// The `tls-server-end-point` of a certificate.
-pub(super) fn of(certificate: &[u8]) -> Option<Bytes> {
-    let parsed = Certificate::from_der(certificate).ok()?;
+pub(super) fn of(der: &[u8]) -> Option<Bytes> {
+    let parsed = certificate::parse(der).ok()?;
     let signature = &parsed.signature_algorithm;
     let algorithm = signature.oid.to_string();
     let hash = if algorithm == RSASSA_PSS {
@@ -27,9 +28,9 @@ pub(super) fn of(certificate: &[u8]) -> Option<Bytes> {
         of_signature(&algorithm)?
     };
     Some(match hash {
-        Hash::Sha256 => Bytes::copy_from_slice(&Sha256::digest(certificate)),
-        Hash::Sha384 => Bytes::copy_from_slice(&Sha384::digest(certificate)),
-        Hash::Sha512 => Bytes::copy_from_slice(&Sha512::digest(certificate)),
+        Hash::Sha256 => Bytes::copy_from_slice(&Sha256::digest(der)),
+        Hash::Sha384 => Bytes::copy_from_slice(&Sha384::digest(der)),
+        Hash::Sha512 => Bytes::copy_from_slice(&Sha512::digest(der)),
     })
 }
 

@@ -18,8 +18,8 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::sign::CertifiedKey;
 use sha2::{Digest, Sha256};
-use x509_cert::Certificate;
-use x509_cert::der::Decode;
+
+use super::certificate;
 
 /// LIMIT: bytes of one file; a bundle of every authority of the Web has a quarter of a megabyte.
 const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
@@ -190,7 +190,7 @@ impl TlsFiles {
 
     fn not_after(&self, leaf: &CertificateDer<'_>, now: Timestamp) -> Result<i64, TlsError> {
         let path = || self.certificate.clone();
-        let parsed = Certificate::from_der(leaf).map_err(|error| TlsError::BadCertificate {
+        let parsed = certificate::parse(leaf).map_err(|error| TlsError::BadCertificate {
             what: CERTIFICATE,
             path: path(),
             reason: error.to_string(),

@@ -5,6 +5,7 @@
 
 mod accept;
 mod binding;
+mod certificate;
 mod files;
 mod identity;
 mod name;

@@ -2,11 +2,9 @@
 
 use bytes::Bytes;
 use rustls::pki_types::CertificateDer;
-use x509_cert::Certificate;
-use x509_cert::der::Decode;
 
 use super::accept::HandshakeError;
-use super::{binding, name};
+use super::{binding, certificate, name};
 
 /// The other end of a TLS connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +32,7 @@ pub struct ClientCertificate {
 
 impl ClientCertificate {
     pub(super) fn read(der: &CertificateDer<'_>) -> Result<ClientCertificate, HandshakeError> {
-        let parsed = Certificate::from_der(der).map_err(|_| HandshakeError::Certificate)?;
+        let parsed = certificate::parse(der).map_err(|_| HandshakeError::Certificate)?;
         let subject =
             name::rfc2253(&parsed.tbs_certificate.subject).ok_or(HandshakeError::Certificate)?;
         Ok(ClientCertificate { der: Bytes::copy_from_slice(der), subject })
@@ -45,6 +43,6 @@ impl ClientCertificate {
 pub(crate) fn read_certificate(der: &[u8]) -> bool {
     let bound = binding::of(der);
     let read = ClientCertificate::read(&CertificateDer::from(der));
-    assert!(bound.is_none() || Certificate::from_der(der).is_ok(), "a binding to no certificate");
+    assert!(bound.is_none() || certificate::parse(der).is_ok(), "a binding to no certificate");
     read.is_ok()
 }
