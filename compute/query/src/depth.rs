@@ -30,22 +30,22 @@ const SUBQUERIES_MAX: usize = 12;
 /// Of a build that is not optimized a node takes up to 9 KB.
 pub const STACK_BYTES: usize = 64 * 1024 * 1024;
 
-/// Whether a tree of these tokens might be too deep.
-pub(crate) fn is_too_deep(tokens: &[TokenWithSpan]) -> bool {
-    let mut nesting = Nesting::default();
-    let mut previous = &Token::SemiColon;
+/// How deep a tree of these tokens may be at most, in what [`DEPTH_MAX`] counts; `None` when that is too deep.
+pub(crate) fn bound(tokens: &[TokenWithSpan]) -> Option<usize> {
+    let (mut nesting, mut previous, mut deepest) = (Nesting::default(), &Token::SemiColon, 0);
     let all = tokens.iter().map(|token| &token.token);
     for token in all.filter(|token| !matches!(token, Token::Whitespace(_))) {
         nesting.read(token, previous);
-        if nesting.depth() > DEPTH_MAX
+        previous = token;
+        deepest = deepest.max(nesting.depth());
+        if deepest > DEPTH_MAX
             || nesting.queries > QUERIES_MAX
             || nesting.subqueries > SUBQUERIES_MAX
         {
-            return true;
+            return None;
         }
-        previous = token;
     }
-    false
+    Some(deepest)
 }
 
 /// What has been read of a statement.
@@ -60,6 +60,8 @@ struct Nesting {
     queries: usize,
     /// How many of the brackets that are open hold one.
     subqueries: usize,
+    /// Brackets that come next are a table.
+    expects_table: bool,
 }
 
 /// What is between two brackets, or in none, as far as it has been seen.
@@ -84,6 +86,10 @@ struct Brackets {
     betweens: usize,
     /// A comma may be followed by a table.
     lists_tables: bool,
+    /// It holds a query, so that a `FROM` is its own: `EXTRACT(year FROM (SELECT …))` has none.
+    has_select: bool,
+    /// Nothing but tables, their names and joins has come since its `FROM`.
+    is_in_from: bool,
 }
 
 impl Nesting {
@@ -94,7 +100,7 @@ impl Nesting {
         let follows_operand = may_end_operand(previous);
         self.queries += usize::from(QUERIES.contains(&keyword));
         match (token, keyword) {
-            (Token::LParen | Token::LBracket | Token::LBrace, _) => self.begin_brackets(previous),
+            (Token::LParen | Token::LBracket | Token::LBrace, _) => self.begin_brackets(),
             (Token::RParen | Token::RBracket | Token::RBrace, _) if !self.open.is_empty() => {
                 while self.innermost.is_case {
                     self.end();
@@ -132,6 +138,7 @@ impl Nesting {
             Keyword::SELECT => self.innermost.lists_tables = false,
             _ => {}
         }
+        self.follow_tables(token, keyword, previous);
         let is_query = match keyword {
             Keyword::SELECT | Keyword::VALUES | Keyword::TABLE => !self.innermost.is_table,
             Keyword::WITH => true,
@@ -143,16 +150,31 @@ impl Nesting {
         }
     }
 
-    fn begin_brackets(&mut self, previous: &Token) {
+    fn begin_brackets(&mut self) {
         // They may be an operator on what is before them: `a[1][2]`.
         self.innermost.operators += OPERATOR;
-        let is_table = match (previous, self::keyword(previous)) {
-            (_, Keyword::FROM | Keyword::JOIN | Keyword::LATERAL | Keyword::AS) => true,
-            (Token::Comma, _) => self.innermost.lists_tables,
-            (Token::LParen, _) => self.innermost.is_table,
+        self.begin(Brackets { is_table: self.expects_table, ..Brackets::default() });
+    }
+
+    fn follow_tables(&mut self, token: &Token, keyword: Keyword, previous: &Token) {
+        let innermost = &mut self.innermost;
+        innermost.has_select |= keyword == Keyword::SELECT;
+        match keyword {
+            // Behind `DISTINCT` it is an operator's.
+            Keyword::FROM => {
+                innermost.is_in_from =
+                    innermost.has_select && self::keyword(previous) != Keyword::DISTINCT;
+            }
+            Keyword::NoKeyword | Keyword::JOIN | Keyword::AS => {}
+            other => innermost.is_in_from &= JOINS.contains(&other),
+        }
+        self.expects_table = match (token, keyword) {
+            // The body of a query in `WITH`, which is counted where the `WITH` is.
+            (_, Keyword::AS) => true,
+            (Token::LParen, _) => innermost.is_table,
+            (Token::Comma, _) | (_, Keyword::FROM | Keyword::JOIN) => innermost.is_in_from,
             _ => false,
         };
-        self.begin(Brackets { is_table, ..Brackets::default() });
     }
 
     fn begin(&mut self, inner: Brackets) {
@@ -179,7 +201,7 @@ impl Brackets {
         self.own() + self.joints + self.operators
     }
 
-    /// A `CASE` is a node; a bracket that is one counts as the operator that it may be.
+    /// A `CASE` is a node itself; for other brackets an operator was counted where they begin.
     fn own(&self) -> usize {
         if self.is_case { OPERATOR } else { 0 }
     }
@@ -266,10 +288,13 @@ mod tests {
     use super::*;
     use crate::PostgresDialect;
 
-    fn check(sql: &str, expected: bool) {
+    fn bound_of(sql: &str) -> Option<usize> {
         let dialect = PostgreSqlDialect {};
-        let tokens = Tokenizer::new(&dialect, sql).tokenize_with_location().unwrap();
-        assert_eq!(is_too_deep(&tokens), expected, "{}", &sql[..sql.len().min(60)]);
+        bound(&Tokenizer::new(&dialect, sql).tokenize_with_location().unwrap())
+    }
+
+    fn check(sql: &str, is_too_deep: bool) {
+        assert_eq!(bound_of(sql).is_none(), is_too_deep, "{}", &sql[..sql.len().min(60)]);
     }
 
     fn chain(item: &str, operator: &str, items: usize) -> String {
@@ -338,18 +363,6 @@ mod tests {
         }
     }
 
-    fn estimate(sql: &str) -> usize {
-        let dialect = PostgreSqlDialect {};
-        let tokens = Tokenizer::new(&dialect, sql).tokenize().unwrap();
-        let (mut nesting, mut previous, mut deepest) = (Nesting::default(), &Token::SemiColon, 0);
-        for token in tokens.iter().filter(|token| !matches!(token, Token::Whitespace(_))) {
-            nesting.read(token, previous);
-            deepest = deepest.max(nesting.depth());
-            previous = token;
-        }
-        deepest
-    }
-
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(4096))]
 
@@ -360,7 +373,8 @@ mod tests {
             if let Ok(statements) = parsed {
                 let mut measure = Measure::default();
                 let _ = statements.visit(&mut measure);
-                prop_assert!(measure.deepest <= estimate(&sql), "{}", measure.deepest);
+                let bound = bound_of(&sql).unwrap();
+                prop_assert!(measure.deepest <= bound, "{} is not {bound} at most", measure.deepest);
             }
         }
     }
@@ -457,11 +471,23 @@ mod tests {
             check(&nested(open, close, 6), false);
             check(&nested(open, close, 13), true);
         }
+        // Not every FROM is a query's, nor is every comma behind one between tables.
+        for (open, close) in [
+            ("t WHERE a IS DISTINCT FROM (SELECT a FROM ", ")"),
+            ("t WHERE EXTRACT(year FROM (SELECT a FROM ", "))"),
+            ("t WHERE substring(a FROM (SELECT a FROM ", "))"),
+            ("t ORDER BY a, (SELECT a FROM ", ")"),
+            ("t GROUP BY a, (SELECT a FROM ", ")"),
+            ("t JOIN u ON a = (SELECT a FROM ", ")"),
+        ] {
+            check(&nested(open, close, 12), false);
+            check(&nested(open, close, 13), true);
+        }
         for (open, close) in [
             ("(SELECT a FROM ", ") AS c"),
             ("((SELECT a FROM ", ")) AS c"),
             ("u, (SELECT a FROM ", ") AS c"),
-            ("u JOIN LATERAL (SELECT a FROM ", ") AS c ON true"),
+            ("u AS d LEFT JOIN (SELECT a FROM ", ") AS c ON true"),
         ] {
             check(&nested(open, close, 50), false);
         }

@@ -62,9 +62,7 @@ impl PostgresDialect {
     /// What is not a token, or that the text is nested too deeply.
     pub fn parser(&self, sql: &str) -> Result<Parser<'_>, ParserError> {
         let tokens = Tokenizer::new(self, sql).tokenize_with_location()?;
-        if depth::is_too_deep(&tokens) {
-            return Err(ParserError::RecursionLimitExceeded);
-        }
+        depth::bound(&tokens).ok_or(ParserError::RecursionLimitExceeded)?;
         Ok(Parser::new(self).with_recursion_limit(RECURSION_MAX).with_tokens_with_locations(tokens))
     }
 }

@@ -22,6 +22,9 @@ use crate::statement::fold;
 /// LIMIT: grouping sets of one query, as in PostgreSQL.
 const GROUPING_SETS_MAX: usize = 4096;
 
+/// As many grouping sets count as a query, in a statement that has several of either.
+const GROUPING_SETS_OF_A_QUERY: usize = 8;
+
 /// Refuses a statement that comes to more than [`QUERIES_MAX`] or [`GROUPING_SETS_MAX`].
 pub(crate) fn check(statement: &DataFusionStatement) -> Result<(), QueryError> {
     let sql = match statement {
@@ -90,8 +93,9 @@ impl Visitor for Expansion {
     }
 
     fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<Excess> {
-        at_most(grouping_sets(&select.group_by), GROUPING_SETS_MAX, Excess::GroupingSets)?;
-        self.add(1)
+        let sets = grouping_sets(&select.group_by);
+        at_most(sets, GROUPING_SETS_MAX, Excess::GroupingSets)?;
+        self.add(sets.div_ceil(GROUPING_SETS_OF_A_QUERY).max(1))
     }
 
     fn pre_visit_relation(&mut self, relation: &ObjectName) -> ControlFlow<Excess> {
@@ -187,6 +191,9 @@ mod tests {
         check_one(&grouped(format!("ROLLUP({0}), ROLLUP({0})", items(100))), false);
         check_one(&grouped(format!("GROUPING SETS ({})", vec!["(a, b)"; 900].join(", "))), true);
         check_one(&grouped(vec!["GROUPING SETS ((a), (b))"; 13].join(", ")), false);
+        let cube = grouped(format!("CUBE({})", items(12)));
+        check_one(&[cube.as_str(); 2].join(" UNION ALL "), true);
+        check_one(&[cube.as_str(); 3].join(" UNION ALL "), false);
     }
 
     #[test]

@@ -53,13 +53,14 @@ def suite():
 def table():
     """The table as CSV, fetched from PyPI when it is not there."""
     if not TABLE.exists():
-        with urlopen(RELEASE) as release, tarfile.open(fileobj=io.BytesIO(release.read())) as archive:
+        with urlopen(RELEASE, timeout=60) as release, tarfile.open(fileobj=io.BytesIO(release.read())) as archive:
             csv = archive.extractfile(MEMBER).read()
-        if hashlib.sha256(csv).hexdigest() != MEMBER_SHA256:
-            raise SystemExit(f"{RELEASE}: {MEMBER} is not what it was")
         TABLE.parent.mkdir(parents=True, exist_ok=True)
         TABLE.write_bytes(csv)
-    return TABLE.read_bytes()
+    csv = TABLE.read_bytes()
+    if hashlib.sha256(csv).hexdigest() != MEMBER_SHA256:
+        raise SystemExit(f"{TABLE} is not {MEMBER} of {RELEASE}: remove it")
+    return csv
 
 
 class Target:

@@ -181,6 +181,11 @@ async fn a_statement_that_might_be_too_deep_is_refused_and_nothing_else_is() {
             "EXISTS (SELECT 1 FROM t WHERE ".repeat(40),
             ")".repeat(40)
         ),
+        format!(
+            "SELECT n FROM t WHERE {}1{}",
+            "n IS DISTINCT FROM (SELECT n FROM t WHERE n = ".repeat(40),
+            ")".repeat(40)
+        ),
         format!("{}SELECT n FROM t{}", "WITH c AS (".repeat(40), ") SELECT n FROM c".repeat(40)),
         doubled(60),
         format!("SELECT count(*) FROM t GROUP BY CUBE({})", vec!["n"; 40].join(", ")),

@@ -45,6 +45,14 @@ mod tests {
         longer.splice(at - 1..at + 4, [0x84, 0x0C, 0, 0, 0]);
         assert!(parse(&longer).is_err());
         assert!(check_lengths(&longer, DEPTH_MAX).is_err());
-        assert!(check_lengths(&[0x30, 0x80].repeat(40), DEPTH_MAX).is_err());
+    }
+
+    #[test]
+    fn elements_are_in_one_another_only_so_deep() {
+        let nested = |depth: u8| {
+            (0..depth).fold(Vec::new(), |inner, level| [vec![0x30, 2 * level], inner].concat())
+        };
+        assert!(check_lengths(&nested(31), DEPTH_MAX).is_ok());
+        assert!(check_lengths(&nested(40), DEPTH_MAX).is_err());
     }
 }
