@@ -18,6 +18,7 @@ mod engine;
 mod error;
 mod expansion;
 mod files;
+mod functions;
 #[doc(hidden)]
 pub mod fuzz;
 mod guard;
@@ -26,6 +27,7 @@ mod planning;
 mod position;
 mod rows;
 mod session;
+mod slicing;
 mod statement;
 mod text;
 mod topic;

@@ -25,11 +25,12 @@ use crate::endpoints::EndpointStatements;
 use crate::engine::Shared;
 use crate::error::sqlstate;
 use crate::rows::{in_turn, rows};
+use crate::slicing::SliceBelowLargeConstants;
 use crate::statement::{
     AccessStatement, EndpointStatement, Statement, StatementKind, TopicStatement,
 };
 use crate::yielding::YieldAboveMultipliers;
-use crate::{QueryError, guard, metrics, planning};
+use crate::{QueryError, functions, guard, metrics, planning};
 
 /// Runs SQL for one client, as one principal.
 pub struct QuerySession {
@@ -67,6 +68,7 @@ impl QuerySession {
                 .with_config(session_config(&shared))
                 .with_runtime_env(Arc::clone(&shared.room))
                 .with_physical_optimizer_rule(Arc::new(YieldAboveMultipliers))
+                .with_physical_optimizer_rule(Arc::new(SliceBelowLargeConstants))
                 .build(),
         );
         let catalog = Arc::new(PublicSchema::new(Arc::clone(&shared), principal.clone()));
@@ -159,7 +161,8 @@ impl QuerySession {
             return Err(QueryError::internal("only DataFusion's statements have a plan"));
         };
         let (parsed, sql) = (parsed.as_ref().clone(), Arc::clone(&statement.sql));
-        let (state, catalog) = (self.context.state(), Arc::clone(&self.catalog));
+        let (mut state, catalog) = (self.context.state(), Arc::clone(&self.catalog));
+        functions::count_in_memory(&mut state)?;
         self.within_timeout(async move { planning::plan(&state, &catalog, parsed, &sql).await })
             .await
     }

@@ -82,6 +82,82 @@ async fn a_query_that_needs_too_much_memory_fails_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_function_makes_no_more_than_there_is_memory_for() {
+    let small = QueryConfig { memory: ByteSize::mib(64), ..config() };
+    let node = node_with(small, 20_000).await;
+    for call in [
+        "repeat('x', 2000000000)",
+        "repeat(s, 1000000)",
+        "lpad(s, 1000000)",
+        "rpad('x', 2000000000, 'ö')",
+        "replace(repeat(s, 100), '', repeat('x', 100000))",
+        "regexp_replace(repeat(s, 100), '.', repeat('x', 100000), 'g')",
+        "array_repeat(s, 1000000)",
+        "list_repeat('x', 2000000000)",
+        "array_resize([n], 1000000)",
+        "array_to_string(range(10000), repeat('x', 100000))",
+        "range(1, 10000000000)",
+        "generate_series(n, n + 1000000)",
+        "generate_series(DATE '0001-01-01', DATE '9999-01-01', INTERVAL '1' DAY)",
+        "generate_series(now(), now() + INTERVAL '1' DAY, INTERVAL '1' NANOSECOND)",
+    ] {
+        let error = node.sql_error(&format!("SELECT {call} FROM t")).await;
+        assert_eq!(error.sqlstate, "53200", "{call}: {error:?}");
+        assert!(error.hint.is_some(), "{call}: {error:?}");
+    }
+    for (call, expected) in [
+        ("sum(length(repeat(s, 2)))", "8177788"),
+        ("sum(length(replace(s, 'x', 'yz')))", "8088894"),
+        ("sum(length(regexp_replace(s, 'x', 'yz', 'g')))", "8088894"),
+        ("max(n + length(repeat('x', 10000000)))", "10020000"),
+        ("sum(array_length(generate_series(n, n + 9)))", "200000"),
+    ] {
+        assert!(
+            node.sql(&format!("SELECT {call} FROM t")).await.ends_with(&format!("\n{expected}\n")),
+            "{call}"
+        );
+    }
+    // What one call made of rows is counted while the next is made.
+    let columns = |count| {
+        let columns: Vec<_> = (0..count).map(|at| format!("repeat(s, 1{at})")).collect();
+        format!("SELECT {} FROM t", columns.join(", "))
+    };
+    node.sql(&columns(1)).await;
+    assert_eq!(node.sql_error(&columns(10)).await.sqlstate, "53200");
+    // Constants are held for as long as the statement is.
+    let constants = |count| {
+        let columns: Vec<_> =
+            (0..count).map(|at| format!("length(repeat('{at}', 10000000))")).collect();
+        format!("SELECT {}", columns.join(" + "))
+    };
+    node.sql(&constants(3)).await;
+    assert_eq!(node.sql_error(&constants(9)).await.sqlstate, "53200");
+    assert!(settled(&node).await, "{} bytes are still held", node.engine.memory_used());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_constant_is_beside_few_rows_at_a_time() {
+    let node = node_with(config(), 2000).await;
+    let large = format!("'{}'", "x".repeat(3_000_000));
+    let explained = node.sql(&format!("EXPLAIN SELECT n, {large} FROM t")).await;
+    assert!(explained.contains("SliceExec: rows=2"));
+    let query = format!("SELECT n, {large} AS a FROM t");
+    let Some(Outcome::Rows { mut rows, .. }) = node.session().execute(&query).await.unwrap().pop()
+    else {
+        panic!("no rows")
+    };
+    let mut count = 0;
+    while let Some(batch) = rows.next().await {
+        count += batch.unwrap().num_rows();
+    }
+    assert_eq!(count, 2000);
+    let joined = node.sql(&format!("SELECT count(*) FROM t WHERE {large} || s > 'x'")).await;
+    assert_eq!(joined, "count(*)\n2000\n");
+    let explained = node.sql("EXPLAIN SELECT n, 'x' FROM t WHERE s IN ('a', 'b')").await;
+    assert!(!explained.contains("SliceExec"), "{explained}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_sort_larger_than_memory_spills() {
     // The rows alone are 20 MB, and one thread has all the memory.
     let small = QueryConfig { memory: ByteSize::mib(16), threads: 1, ..config() };
