@@ -6,7 +6,7 @@
 //! # Invariants
 //! - None of these functions begins to make more than the memory that is left.
 //! - What one made of rows is counted until its last buffer is dropped, and what it made of
-//!   constants until the statement is.
+//!   constants for as long as the plan is run.
 
 mod size;
 
@@ -16,39 +16,62 @@ use std::sync::Arc;
 use arrow_array::Array as _;
 use datafusion::arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::Result;
-use datafusion::execution::SessionState;
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::execution::memory_pool::{
     MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation,
 };
-use datafusion::execution::registry::FunctionRegistry;
+use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{
-    ColumnarValue, Documentation, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
-    Signature,
+    ColumnarValue, Documentation, Expr, LogicalPlan, ReturnFieldArgs, ScalarFunctionArgs,
+    ScalarUDF, ScalarUDFImpl, Signature,
 };
 use datafusion_execution::memory_pool::arrow::ArrowMemoryPool;
 
 use crate::QueryError;
 use crate::error::sqlstate;
-use size::{Call, GROWING, Growing};
+use size::{Call, Growing};
 
-/// Has `state` count what the functions of one statement make.
-pub(crate) fn count_in_memory(state: &mut SessionState) -> Result<()> {
-    let pool = Arc::clone(&state.runtime_env().memory_pool);
-    let constants = MemoryConsumer::new("constants").register(&pool);
-    let memory = Arc::new(Memory { pool, constants });
-    for growing in &GROWING {
-        let inner = state.udf(growing.name)?;
-        let counted = Counted { inner, growing, memory: Arc::clone(&memory) };
-        state.register_udf(Arc::new(ScalarUDF::new_from_impl(counted)))?;
-    }
-    Ok(())
+/// `plan` with what such functions make counted in `pool`, for one run of it.
+///
+/// The plan's constants are counted until the second is dropped.
+pub(crate) fn count_in(
+    pool: &Arc<dyn MemoryPool>,
+    plan: LogicalPlan,
+) -> Result<(LogicalPlan, Constants)> {
+    let constants = MemoryConsumer::new("constants").register(pool);
+    let memory = Arc::new(Memory { pool: Arc::clone(pool), constants });
+    let counted = |expression: Expr| {
+        Ok(match expression {
+            Expr::ScalarFunction(call) => match Growing::named(call.func.name()) {
+                Some(growing) => {
+                    let memory = Arc::clone(&memory);
+                    let counted = Counted { inner: call.func, growing, memory };
+                    let function = Arc::new(ScalarUDF::new_from_impl(counted));
+                    Transformed::yes(Expr::ScalarFunction(ScalarFunction::new_udf(
+                        function, call.args,
+                    )))
+                }
+                None => Transformed::no(Expr::ScalarFunction(call)),
+            },
+            other => Transformed::no(other),
+        })
+    };
+    let plan = plan.transform_up_with_subqueries(|node| {
+        node.map_expressions(|expression| expression.transform_up(counted))
+    })?;
+    Ok((plan.data, Constants { _memory: memory }))
 }
 
-/// What the functions of a statement may take, and have taken.
+/// Memory of what the functions of a plan have made of constants.
+#[derive(Debug)]
+pub(crate) struct Constants {
+    _memory: Arc<Memory>,
+}
+
+/// What the functions of a plan may take, and have taken.
 #[derive(Debug)]
 struct Memory {
     pool: Arc<dyn MemoryPool>,
-    /// For what was made of constants, which the statement's plan holds.
     constants: MemoryReservation,
 }
 
@@ -65,16 +88,16 @@ impl Counted {
     fn reserve(&self, args: &ScalarFunctionArgs) -> Result<MemoryReservation> {
         let reservation = MemoryConsumer::new(self.name()).register(&self.memory.pool);
         let call = Call::new(&args.args, args.number_rows)?;
-        let Err(_) = reservation.try_grow((self.growing.bound)(&call)?) else {
+        if reservation.try_grow((self.growing.bound)(&call)?).is_ok() {
             return Ok(reservation);
-        };
+        }
         // The bound is quickly found. What the call makes may be less.
-        let bytes = match self.growing.counted {
-            Some(counted) => counted(&call)?,
-            None => usize::MAX,
-        };
-        reservation.try_grow(bytes).map_err(|_| self.refusal(args.number_rows))?;
-        Ok(reservation)
+        if let Some(counted) = self.growing.counted
+            && reservation.try_grow(counted(&call)?).is_ok()
+        {
+            return Ok(reservation);
+        }
+        Err(self.refusal(args.number_rows).into())
     }
 
     fn refusal(&self, rows: usize) -> QueryError {

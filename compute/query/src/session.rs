@@ -14,7 +14,7 @@ use datafusion::logical_expr::{LogicalPlan, Statement as PlanStatement};
 use datafusion::physical_plan::collect;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::prelude::{SessionConfig, SessionContext};
-use futures::stream;
+use futures::{StreamExt, stream};
 use parking_lot::Mutex;
 use posthouse_types::Principal;
 
@@ -161,8 +161,7 @@ impl QuerySession {
             return Err(QueryError::internal("only DataFusion's statements have a plan"));
         };
         let (parsed, sql) = (parsed.as_ref().clone(), Arc::clone(&statement.sql));
-        let (mut state, catalog) = (self.context.state(), Arc::clone(&self.catalog));
-        functions::count_in_memory(&mut state)?;
+        let (state, catalog) = (self.context.state(), Arc::clone(&self.catalog));
         self.within_timeout(async move { planning::plan(&state, &catalog, parsed, &sql).await })
             .await
     }
@@ -185,16 +184,23 @@ impl QuerySession {
 
     async fn query(&self, plan: LogicalPlan, sql: &str) -> Result<Outcome, QueryError> {
         let (state, sql) = (self.context.state(), sql.to_owned());
-        let (plan, context) = self
+        let pool = Arc::clone(&self.shared.room.memory_pool);
+        let (plan, context, constants) = self
             .within_timeout(async move {
+                let (plan, constants) = functions::count_in(&pool, plan)?;
                 let physical = state.create_physical_plan(&plan).await;
                 let physical = physical.map_err(|error| QueryError::about(&error, &sql))?;
-                Ok((physical, state.task_ctx()))
+                Ok((physical, state.task_ctx(), constants))
             })
             .await?;
         let timeout = *self.statement_timeout.lock();
         let rows = rows(Arc::clone(&self.shared), plan, context, timeout);
-        Ok(Outcome::Rows { schema: rows.schema(), rows })
+        let schema = rows.schema();
+        let rows = rows.inspect(move |_| {
+            let _held = &constants;
+        });
+        let rows = Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&schema), rows));
+        Ok(Outcome::Rows { schema, rows })
     }
 
     async fn insert(&self, plan: LogicalPlan, sql: &str) -> Result<Outcome, QueryError> {
@@ -202,6 +208,7 @@ impl QuerySession {
         let (shared, timeout) = (Arc::clone(&self.shared), *self.statement_timeout.lock());
         let count = self.shared.run(async move {
             let inserted = in_turn(&shared, timeout, async {
+                let (plan, _constants) = functions::count_in(&shared.room.memory_pool, plan)?;
                 let physical = state.create_physical_plan(&plan).await?;
                 collect(physical, state.task_ctx()).await
             });

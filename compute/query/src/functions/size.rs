@@ -28,15 +28,22 @@ const NUMBER_BYTES: usize = 330;
 #[derive(Debug)]
 pub(super) struct Growing {
     /// Its name, which is not an alias.
-    pub(super) name: &'static str,
+    name: &'static str,
     /// At most how many bytes a call makes; quickly found.
     pub(super) bound: fn(&Call) -> Result<usize>,
     /// The same more closely, for about the time that the call takes.
     pub(super) counted: Option<fn(&Call) -> Result<usize>>,
 }
 
+impl Growing {
+    /// The one of that name, if it is one.
+    pub(super) fn named(name: &str) -> Option<&'static Growing> {
+        GROWING.iter().find(|growing| growing.name == name)
+    }
+}
+
 /// Every such function. Those that make a few times what they are given are not here.
-pub(super) static GROWING: [Growing; 10] = [
+static GROWING: [Growing; 10] = [
     Growing { name: "repeat", bound: repeat, counted: None },
     Growing { name: "lpad", bound: pad, counted: None },
     Growing { name: "rpad", bound: pad, counted: None },
@@ -434,7 +441,7 @@ mod tests {
     }
 
     fn check(name: &str, arguments: &[ColumnarValue], rows: usize) -> Result<(), TestCaseError> {
-        let growing = GROWING.iter().find(|growing| growing.name == name).unwrap();
+        let growing = Growing::named(name).unwrap();
         let call = Call::new(arguments, rows).unwrap();
         let Some(made) = made(name, arguments, rows) else { return Ok(()) };
         let bound = (growing.bound)(&call).unwrap();

@@ -124,7 +124,7 @@ async fn a_function_makes_no_more_than_there_is_memory_for() {
     };
     node.sql(&columns(1)).await;
     assert_eq!(node.sql_error(&columns(10)).await.sqlstate, "53200");
-    // Constants are held for as long as the statement is.
+    // Constants are held for as long as the statement runs.
     let constants = |count| {
         let columns: Vec<_> =
             (0..count).map(|at| format!("length(repeat('{at}', 10000000))")).collect();
@@ -132,6 +132,18 @@ async fn a_function_makes_no_more_than_there_is_memory_for() {
     };
     node.sql(&constants(3)).await;
     assert_eq!(node.sql_error(&constants(9)).await.sqlstate, "53200");
+    let session = node.session();
+    let statement = session.statements(&constants(1)).unwrap().remove(0);
+    let plan = session.prepare(&statement).await.unwrap().unwrap();
+    for _ in 0..20 {
+        let Outcome::Rows { rows, .. } = session.run_plan(plan.clone()).await.unwrap() else {
+            panic!("no rows")
+        };
+        assert_eq!(
+            rows.map(Result::unwrap).map(|batch| batch.num_rows()).collect::<Vec<_>>().await,
+            [1]
+        );
+    }
     assert!(settled(&node).await, "{} bytes are still held", node.engine.memory_used());
 }
 

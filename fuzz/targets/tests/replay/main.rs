@@ -8,6 +8,7 @@ mod meter;
 mod mutate;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::thread;
 use std::time::Instant;
 
 use posthouse_fuzz_targets::{Target, all};
@@ -21,17 +22,22 @@ static METER: Meter = Meter;
 /// LIMIT: what one decode may hold at a time, whatever its input says.
 const MEMORY_BYTES_MAX: usize = 64 * 1024 * 1024;
 
+/// What a node's threads have that parse SQL, `posthouse_query::STACK_BYTES`.
+const STACK_BYTES: usize = 64 * 1024 * 1024;
+
 const ITERATIONS_DEFAULT: u64 = 20_000;
 const SEED_DEFAULT: u64 = 0x706f_7374;
 
 #[test]
 fn every_corpus_entry_is_survived_and_some_are_read() {
-    for target in all() {
-        let entries = corpus::entries(target.name);
-        assert!(!entries.is_empty(), "fuzz/corpus/{} has no entry", target.name);
-        let read = entries.iter().filter(|entry| feed(target, entry).read).count();
-        assert!(read > 0, "{} reads none of its {} entries", target.name, entries.len());
-    }
+    on_large_stack(|| {
+        for target in all() {
+            let entries = corpus::entries(target.name);
+            assert!(!entries.is_empty(), "fuzz/corpus/{} has no entry", target.name);
+            let read = entries.iter().filter(|entry| feed(target, entry).read).count();
+            assert!(read > 0, "{} reads none of its {} entries", target.name, entries.len());
+        }
+    });
 }
 
 /// A build without some targets has corpora to spare.
@@ -49,18 +55,28 @@ fn mutations_are_survived() {
     let seed = setting("POSTHOUSE_FUZZ_SEED", SEED_DEFAULT);
     let iterations = setting("POSTHOUSE_FUZZ_ITERATIONS", ITERATIONS_DEFAULT);
     println!("POSTHOUSE_FUZZ_SEED={seed} POSTHOUSE_FUZZ_ITERATIONS={iterations}");
-    for target in all() {
-        let started = Instant::now();
-        let (mut peak, mut read) = (0, 0);
-        let mut mutator = Mutator::new(seed, corpus::entries(target.name));
-        for _ in 0..iterations {
-            let outcome = feed(target, &mutator.next_input());
-            peak = peak.max(outcome.peak);
-            read += u64::from(outcome.read);
+    on_large_stack(move || {
+        for target in all() {
+            let started = Instant::now();
+            let (mut peak, mut read) = (0, 0);
+            let mut mutator = Mutator::new(seed, corpus::entries(target.name));
+            for _ in 0..iterations {
+                let outcome = feed(target, &mutator.next_input());
+                peak = peak.max(outcome.peak);
+                read += u64::from(outcome.read);
+            }
+            let (name, elapsed) = (target.name, started.elapsed());
+            println!(
+                "{name}: {read} of {iterations} read in {elapsed:.1?}, at most {peak} bytes held"
+            );
         }
-        let (name, elapsed) = (target.name, started.elapsed());
-        println!("{name}: {read} of {iterations} read in {elapsed:.1?}, at most {peak} bytes held");
-    }
+    });
+}
+
+/// Feeds targets as a node's own threads would.
+fn on_large_stack(feeding: impl FnOnce() + Send + 'static) {
+    let thread = thread::Builder::new().stack_size(STACK_BYTES).spawn(feeding).unwrap();
+    thread.join().unwrap_or_else(|panic| resume_unwind(panic));
 }
 
 /// The limit on memory is only worth something if exceeding it is seen.
