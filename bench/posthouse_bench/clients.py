@@ -10,7 +10,7 @@ from pathlib import Path
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from .servers import JARS
+from .servers import JARS, PEERS
 
 BATCHING = ("linger.ms=5", "batch.size=65536")
 TOOLS = ["java", "-Xmx512m", "-cp", f"{JARS}/*"]
@@ -100,6 +100,24 @@ def rdkafka_produce(bootstrap, topic, producers, seconds, size, acks, security=N
         thread.join()
     elapsed = time.monotonic() - began
     return {"records_per_second": sum(delivered) / elapsed, "bytes": sum(delivered) * size}
+
+
+def rdkafka_tool_produce(bootstrap, topic, producers, records, size, acks):
+    """`producers` processes of librdkafka's own rdkafka_performance at once: records a second from the first
+    that starts until the last has ended."""
+    share = records // producers
+    command = [PEERS / "rdkafka_performance", "-P", "-q", "-t", topic, "-b", bootstrap, "-s", str(size),
+               "-c", str(share), "-a", "-1" if acks == "all" else acks, "-X", "linger.ms=5",
+               "-X", "queue.buffering.max.messages=20000"]
+    began = time.monotonic()
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+               for _ in range(producers)]
+    outputs = [process.communicate(timeout=300)[0] for process in running]
+    elapsed = time.monotonic() - began
+    for output in outputs:
+        if f"{share} delivered" not in output:
+            raise RuntimeError(f"not all of {share} records were acknowledged:\n{output[-2000:]}")
+    return {"records_per_second": share * producers / elapsed, "bytes": share * producers * size}
 
 
 def open_loop(bootstrap, topic, rate, seconds, size, acks, partitions, security=NONE):

@@ -11,6 +11,7 @@ from . import clients
 
 PACED_RATE = 1000  # records a second, in the latency rows
 WARM_UP_SHARE = 5  # a warm-up of a fifth of the records comes first and is discarded
+TOOL_SHARE = 5  # as many times the records, because it sends millions a second and its start counts
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Row:
     """One kind of work. `flush` is (ours, Kafka's): whether each side forces records to the disk."""
 
     title: str
-    kind: str  # produce-java, produce-rdkafka, consume-java, consume-rdkafka, latency, latency-scan
+    kind: str  # produce-java, produce-rdkafka, produce-tool, consume-java, consume-rdkafka, latency, latency-scan
     size: int
     partitions: int
     producers: int = 1
@@ -37,7 +38,9 @@ CORE = [
     Row("produce, Kafka's tool", "produce-java", 1000, 16),
     Row("produce, Kafka's tool", "produce-java", 100, 16),
     Row("produce, Kafka's tool, one partition", "produce-java", 1000, 1, acks="1"),
-    Row("produce, librdkafka", "produce-rdkafka", 100, 16, producers=50),
+    Row("produce, librdkafka's tool", "produce-tool", 100, 16, producers=50),
+    Row("produce, librdkafka's tool", "produce-tool", 100, 16),
+    Row("produce, librdkafka in threads of one Python process", "produce-rdkafka", 100, 16, producers=50),
     Row("produce, Kafka's tool; Kafka flushes every append", "produce-java", 1000, 16, flush=(True, True)),
     Row("consume, Kafka's tool", "consume-java", 1000, 16),
     Row("consume, librdkafka", "consume-rdkafka", 100, 16),
@@ -50,7 +53,7 @@ CORE = [
 FULL = [
     Row("produce", kind, size, partitions, producers, acks, flush)
     for size, partitions, (kind, producers), acks, flush in itertools.product(
-        (100, 1000), (1, 16), (("produce-java", 1), ("produce-rdkafka", 50)), ("1", "all"),
+        (100, 1000), (1, 16), (("produce-java", 1), ("produce-tool", 50)), ("1", "all"),
         ((True, False), (True, True), (False, False)))
 ] + [
     Row("latency at 1,000/s", "latency", size, partitions, 1, acks, flush)
@@ -92,6 +95,9 @@ def steps(row, bootstrap, topic, scale):
     def rdkafka(seconds):
         return lambda: clients.rdkafka_produce(bootstrap, topic, row.producers, seconds, size, acks)
 
+    def tool(count):
+        return lambda: clients.rdkafka_tool_produce(bootstrap, topic, row.producers, count, size, acks)
+
     def paced(seconds):
         return lambda: clients.open_loop(
             bootstrap, topic, PACED_RATE, seconds, size, acks, row.partitions)
@@ -101,6 +107,8 @@ def steps(row, bootstrap, topic, scale):
             return java(records // WARM_UP_SHARE), java(records)
         case "produce-rdkafka":
             return rdkafka(1), rdkafka(5 * scale)
+        case "produce-tool":
+            return tool(records), tool(TOOL_SHARE * records)
         case "consume-java":
             return java(records), lambda: clients.java_consume(bootstrap, topic, records, size)
         case "consume-rdkafka":

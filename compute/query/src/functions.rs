@@ -117,16 +117,13 @@ impl ScalarUDFImpl for Counted {
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let reservation = self.reserve(&args)?;
         let made = self.inner.invoke_with_args(args)?;
+        reservation.free();
         match &made {
             ColumnarValue::Array(array) => {
-                reservation.free();
                 let consumer = MemoryConsumer::new(self.name());
                 array.claim(&ArrowMemoryPool::new(Arc::clone(&self.memory.pool), consumer));
             }
-            ColumnarValue::Scalar(_) => {
-                let bytes = reservation.free();
-                self.memory.constants.grow(bytes);
-            }
+            ColumnarValue::Scalar(value) => self.memory.constants.grow(value.size()),
         }
         Ok(made)
     }

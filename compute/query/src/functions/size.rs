@@ -334,6 +334,7 @@ fn value_bytes(values: &dyn Array) -> Vec<usize> {
         DataType::BinaryView => {
             values.as_binary_view().lengths().map(|bytes| bytes as usize).collect()
         }
+        DataType::Boolean | DataType::Null => vec![1; values.len()],
         DataType::Struct(_) => {
             let mut sums = vec![0usize; values.len()];
             for column in values.as_struct().columns() {
