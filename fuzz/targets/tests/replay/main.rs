@@ -75,7 +75,8 @@ fn mutations_are_survived() {
 
 /// Feeds targets as a node's own threads would.
 fn on_large_stack(feeding: impl FnOnce() + Send + 'static) {
-    let thread = thread::Builder::new().stack_size(STACK_BYTES).spawn(feeding).unwrap();
+    let thread =
+        thread::Builder::new().stack_size(STACK_BYTES).spawn(feeding).expect("a thread starts");
     thread.join().unwrap_or_else(|panic| resume_unwind(panic));
 }
 
