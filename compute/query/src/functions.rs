@@ -105,11 +105,12 @@ impl Counted {
             MemoryLimit::Finite(limit) => limit.saturating_sub(self.memory.pool.reserved()),
             _ => usize::MAX,
         };
+        let name = self.name();
         QueryError::new(
             sqlstate::OUT_OF_MEMORY,
-            format!("{}() would take more memory for {rows} rows than the {left} bytes that query.memory has left", self.name()),
+            format!("{name}() would take more than the {left} bytes that query.memory has left"),
         )
-        .with_hint("ask for less, or raise query.memory")
+        .with_hint(format!("ask for less, or raise query.memory (rows at a time: {rows})"))
     }
 }
 
