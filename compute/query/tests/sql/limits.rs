@@ -105,6 +105,8 @@ async fn a_function_makes_no_more_than_there_is_memory_for() {
         assert_eq!(error.sqlstate, "53200", "{call}: {error:?}");
         assert!(error.hint.is_some(), "{call}: {error:?}");
     }
+    // What was refused may still be given back.
+    assert!(settled(&node).await, "{} bytes are still held", node.engine.memory_used());
     for (call, expected) in [
         ("sum(length(repeat(s, 2)))", "8177788"),
         ("sum(length(replace(s, 'x', 'yz')))", "8088894"),
@@ -122,8 +124,10 @@ async fn a_function_makes_no_more_than_there_is_memory_for() {
         let columns: Vec<_> = (0..count).map(|at| format!("repeat(s, 1{at})")).collect();
         format!("SELECT {} FROM t", columns.join(", "))
     };
+    assert!(settled(&node).await, "{} bytes are still held", node.engine.memory_used());
     node.sql(&columns(1)).await;
     assert_eq!(node.sql_error(&columns(10)).await.sqlstate, "53200");
+    assert!(settled(&node).await, "{} bytes are still held", node.engine.memory_used());
     // Constants are held for as long as the statement runs.
     let constants = |count| {
         let columns: Vec<_> =
@@ -132,6 +136,7 @@ async fn a_function_makes_no_more_than_there_is_memory_for() {
     };
     node.sql(&constants(3)).await;
     assert_eq!(node.sql_error(&constants(9)).await.sqlstate, "53200");
+    assert!(settled(&node).await, "{} bytes are still held", node.engine.memory_used());
     let session = node.session();
     let statement = session.statements(&constants(1)).unwrap().remove(0);
     let plan = session.prepare(&statement).await.unwrap().unwrap();
